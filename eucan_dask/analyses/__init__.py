@@ -1,0 +1,1 @@
+"""The analyses that come with the package, one file each; the registry finds them by itself."""

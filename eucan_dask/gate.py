@@ -1,0 +1,338 @@
+"""What may leave: rules as pure functions in one tuple, and the only maker of a `Release`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from eucan_dask.analysis import Analysis
+from eucan_dask.errors import Refused
+from eucan_dask.panel import Panel
+from eucan_dask.partial import (
+    Finding,
+    Hidden,
+    Partial,
+    PartialSpec,
+    Record,
+    Release,
+    check_declared,
+)
+from eucan_dask.policy import Policy, Thresholds
+
+__all__ = ["RULES", "STRUCTURAL", "Case", "judge", "release", "rule_names"]
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, repr=False)
+class Case:
+    """What the rules look at: one analysis, its arrays by name, and how many people stand behind.
+
+    Parameters
+    ----------
+    arrays
+        The declared variables, evidence included, as labelled arrays.
+    cohort_n
+        People of the analysis set in each cohort, (cohorts,).
+    n_rounds
+        Rounds answered for this fit, this one included.
+    public
+        The data are public or synthetic: a model is not weighed against its people.
+    """
+
+    analysis: Analysis
+    panel: Panel
+    arrays: xr.Dataset
+    cohort_n: NDArray[np.int64]
+    thresholds: Thresholds
+    aggregator: str = "none"
+    n_rounds: int = 1
+    public: bool = False
+
+    def spec(self, name: str) -> PartialSpec:
+        """The declaration of a variable."""
+        return next(spec for spec in self.analysis.yields if spec.name == name)
+
+
+# --- structural rules: the whole request is answered or refused --------------------------------
+
+Structural = Callable[[Case], Refused | None]
+
+
+def min_individuals_whole(case: Case) -> Refused | None:
+    """A fit rests on at least `min_individuals` people at this site."""
+    if not any(record.roster == "run" for record in case.analysis.records):
+        return None
+    if case.cohort_n.sum() >= case.thresholds.min_individuals:
+        return None
+    return Refused("min_individuals", "widen the cohort, or leave this site out")
+
+
+def max_parameter_ratio(case: Case) -> Refused | None:
+    """Parameters of a model per event; the fewer of events and non-events where both exist."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if p <= case.thresholds.max_parameter_ratio * int(case.arrays["n_effective"]):
+        return None
+    return Refused("max_parameter_ratio", "use fewer terms, or widen the cohort")
+
+
+def min_residual_dof(case: Case) -> Refused | None:
+    """People minus parameters."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if int(case.arrays["n_individuals"]) - p >= case.thresholds.min_residual_dof:
+        return None
+    return Refused("min_residual_dof", "use fewer terms, or widen the cohort")
+
+
+def transcript(case: Case) -> Refused | None:
+    """Where sums are seen, all rounds together hold at most one number a person."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.aggregator == "masked" or case.public:
+        return None
+    if case.n_rounds * p * (p + 3) / 2 <= int(case.arrays["n_individuals"]):
+        return None
+    return Refused("transcript", "use fewer terms, or an aggregator that does not show the sums")
+
+
+STRUCTURAL: tuple[Structural, ...] = (
+    min_individuals_whole,
+    max_parameter_ratio,
+    min_residual_dof,
+    transcript,
+)
+
+# --- value rules: cells of a record are shown or hidden ------------------------------------------
+
+Rule = Callable[[Case, Record, Mapping[str, xr.DataArray]], xr.DataArray | None]
+
+
+def _blank(case: Case, record: Record) -> xr.DataArray:
+    sizes = {dim: case.arrays.sizes[dim] for dim in record.dims}
+    return xr.DataArray(np.zeros(tuple(sizes.values()), np.uint8), dims=record.dims)
+
+
+def _codes(where: xr.DataArray, code: Hidden) -> xr.DataArray:
+    codes: xr.DataArray = xr.where(where, np.uint8(code), np.uint8(0)).astype(np.uint8)
+    return codes
+
+
+def min_individuals(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A cohort with too few people is left out, whatever its values."""
+    if "cohorts" not in record.dims:
+        return None
+    few = xr.DataArray(case.cohort_n < case.thresholds.min_individuals, dims=("cohorts",))
+    return _codes(few, Hidden.SUPPORT)
+
+
+def needed_records(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A record falls with one it needs."""
+    mask = None
+    for name in record.needs:
+        other = masks[name]
+        support = _codes(other == Hidden.SUPPORT, Hidden.SUPPORT)
+        code = xr.where(support > 0, support, _codes(other > 0, Hidden.WHOLE))
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
+
+
+def min_support(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A denominator, or the people behind a sum, number at least `min_individuals`."""
+    mask = None
+    for name in record.variables:
+        spec = case.spec(name)
+        if spec.kind == "count" and not spec.within:
+            few = case.arrays[name] < case.thresholds.min_individuals
+        elif spec.kind == "sum" and spec.within:
+            few = case.arrays[spec.within] < case.thresholds.min_individuals
+        else:
+            continue
+        code = _codes(_within_cell(few, record), Hidden.SUPPORT)
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
+
+
+def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
+    """A count, and the rest of the people it is a part of, are zero or at least `min_cell`."""
+    mask = None
+    for name in record.variables:
+        spec = case.spec(name)
+        if spec.kind != "count" or not spec.within:
+            continue
+        value = case.arrays[name]
+        code = _codes(_small(case, spec, value), Hidden.LOW)
+        if not record.grid:  # along a grid the rest is the people still at risk
+            rest = case.arrays[spec.within] - value
+            code = xr.where(code > 0, code, _codes(_small(case, spec, rest), Hidden.HIGH))
+        if set(spec.dims) != set(record.dims):
+            code = _codes(_within_cell(code > 0, record), Hidden.WHOLE)
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
+
+
+def _small(case: Case, spec: PartialSpec, value: xr.DataArray) -> xr.DataArray:
+    few = value < case.thresholds.min_cell
+    hide_zero = case.thresholds.zeros_disclosive and spec.zeros == "policy"
+    return few if hide_zero else few & (value > 0)
+
+
+def _within_cell(failing: xr.DataArray, record: Record) -> xr.DataArray:
+    inner = [dim for dim in failing.dims if dim not in record.dims]
+    return failing.any(inner) if inner else failing
+
+
+def complement(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """Hidden cells of one classification number at least two and hold at least `min_cell`."""
+    if not record.partition:
+        return None
+    (name,) = record.variables
+    own = masks[record.name]
+    counts = case.arrays[name].transpose(..., record.partition)
+    codes = own.transpose(..., record.partition).values.copy()
+    labels = [str(v).split("|", 1)[0] for v in case.arrays[record.partition].values]
+    groups = [np.array([x == g for x in labels]) for g in dict.fromkeys(labels)]
+    flat_counts = counts.values.reshape(-1, len(labels))
+    flat_codes = codes.reshape(-1, len(labels))
+    for row_counts, row_codes in zip(flat_counts, flat_codes, strict=True):
+        for group in groups:
+            _complete(row_counts, row_codes, group, case.thresholds.min_cell)
+    dims = tuple(d for d in own.dims if d != record.partition) + (record.partition,)
+    return xr.DataArray(codes, dims=dims).transpose(*own.dims)
+
+
+def _complete(counts: NDArray[np.int64], codes: Mask, group: NDArray[np.bool_], least: int) -> None:
+    """Hide the smallest shown cells of `group` until the hidden ones protect each other."""
+    while True:
+        hidden = group & (codes > 0)
+        shown = np.flatnonzero(group & (codes == 0))
+        done = not hidden.any() or (hidden.sum() >= 2 and counts[hidden].sum() >= least)
+        if done or not shown.size or (codes[group] == Hidden.SUPPORT).all():
+            return
+        codes[shown[np.argmin(counts[shown])]] = Hidden.COMPLEMENT
+
+
+RULES: tuple[Rule, ...] = (min_individuals, needed_records, min_support, min_cell, complement)
+
+
+def rule_names() -> tuple[str, ...]:
+    """Names of all rules, in the order they are applied."""
+    return tuple(rule.__name__ for rule in (*STRUCTURAL, *RULES))
+
+
+def judge(
+    case: Case, records: Iterable[Record]
+) -> tuple[dict[str, xr.DataArray], tuple[Finding, ...]]:
+    """Masks of each record (uint8 codes of `Hidden`) and what each rule hid."""
+    masks: dict[str, xr.DataArray] = {}
+    findings: list[Finding] = []
+    for record in records:
+        mask = _blank(case, record)
+        for rule in RULES:
+            masks[record.name] = mask
+            codes = rule(case, record, masks)
+            if codes is None:
+                continue
+            codes = codes.broadcast_like(mask).transpose(*mask.dims)
+            n_new = int(((mask == 0) & (codes > 0)).sum())
+            mask = xr.where(mask > 0, mask, codes).astype(np.uint8)
+            if n_new:
+                findings.append(_finding(rule.__name__, record, case, n_new))
+        masks[record.name] = mask
+    return masks, tuple(findings)
+
+
+_MESSAGES = {
+    "min_individuals": "cohorts with too few people here are left out",
+    "needed_records": "falls with a denominator that is hidden",
+    "min_support": "too few people were assayed or known",
+    "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
+    "complement": "hidden so that no other cell can be computed",
+}
+
+
+def _finding(rule: str, record: Record, case: Case, n_hidden: int) -> Finding:
+    individuals = rule in ("min_individuals", "min_support")
+    limit = case.thresholds.min_individuals if individuals else case.thresholds.min_cell
+    return Finding(rule, record.name, float(limit), coarse(n_hidden), _MESSAGES[rule])
+
+
+def coarse(n: int) -> int:
+    """`n` rounded up to 0, 1, 2, 5, 10, 20, 50, ...: an exact number of hidden cells speaks."""
+    steps: list[int] = [0] + [m * 10**e for e in range(19) for m in (1, 2, 5)]
+    return next(step for step in steps if n <= step)
+
+
+def release(
+    partial: Partial,
+    *,
+    policy: Policy,
+    case: Case,
+    template: Release,
+) -> Release:
+    """The `Release` of a partial: declared, checked, cell by cell shown or hidden.
+
+    Parameters
+    ----------
+    partial
+        What the analysis computed here.
+    policy
+        The owner's; `case.thresholds` are its thresholds.
+    case
+        The request's analysis, panel and analysis set; its arrays, so far only the request's
+        coordinates, are filled in here.
+    template
+        A release without values that names site, run and round.
+
+    Raises
+    ------
+    Refused
+        If a structural rule fails: nothing of the request is answered.
+    Invalid
+        If the partial is not exactly what the analysis declares.
+    """
+    coords = {str(dim): tuple(case.arrays[dim].values) for dim in case.arrays.coords}
+    specs = case.analysis.yields
+    arrays = check_declared(partial.dataset, specs, coords)
+    held = case.arrays.assign({s.name: (s.dims, arrays[s.name]) for s in specs})
+    case = replace(case, arrays=held)
+    for structural in STRUCTURAL:
+        refused = structural(case)
+        if refused is not None:
+            raise refused
+    # Under `trusted` and `masked` cells are judged on the pool alone: structure only here.
+    per_cell = case.aggregator == "none"
+    masks, findings = judge(case, case.analysis.records) if per_cell else (_open_masks(case), ())
+    out: dict[str, NDArray[Any]] = {}
+    for record in case.analysis.records:
+        mask = masks[record.name]
+        if record.roster == "run" and bool((mask > 0).any()):
+            rule = next(f.rule for f in findings if f.record == record.name)
+            raise Refused(rule, "widen the cohort, or leave this site out")
+        out[f"{record.name}_hidden"] = mask.values
+        for name in record.variables:
+            shown = (mask == 0).broadcast_like(held[name]).transpose(*held[name].dims)
+            out[name] = np.where(shown.values, arrays[name], np.zeros((), arrays[name].dtype))
+    size = sum(array.nbytes for array in out.values())
+    if size > policy.max_bytes:
+        raise Refused("max_bytes", "ask for fewer genes, cohorts or times")
+    return replace(template, status="released", arrays=out, findings=findings)
+
+
+def _open_masks(case: Case) -> dict[str, xr.DataArray]:
+    return {record.name: _blank(case, record) for record in case.analysis.records}

@@ -1,0 +1,158 @@
+"""A job: one TOML file a steward can read, asking one or more questions of a federation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eucan_dask import config
+from eucan_dask.analysis import Analysis, check_cohorts, load
+from eucan_dask.catalogue import Catalogue
+from eucan_dask.cohort import Cohort
+from eucan_dask.errors import Invalid, unknown
+from eucan_dask.panel import Panel
+from eucan_dask.policy import TIERS
+from eucan_dask.request import AGGREGATORS
+
+__all__ = ["DUO_PURPOSES", "Job", "Question", "read_job"]
+
+FORMAT = 1
+
+DUO_PURPOSES = {
+    "DUO:0000004": "no restriction",
+    "DUO:0000006": "health, medical or biomedical research",
+    "DUO:0000007": "disease-specific research",
+    "DUO:0000011": "population origins or ancestry research",
+    "DUO:0000042": "general research use",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One analysis of a job, with its cohorts."""
+
+    analysis: Analysis
+    cohorts: tuple[Cohort, ...]
+    complete: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job file says.
+
+    Parameters
+    ----------
+    unlisted_genes
+        Accept genes that no site lists: real genes that happen to carry no mutation.
+    """
+
+    name: str
+    purpose: str
+    tier: str
+    aggregator: str | None
+    panel: Panel
+    cohorts: tuple[Cohort, ...]
+    questions: tuple[Question, ...]
+    unlisted_genes: bool = False
+
+    def check(self, catalogue: Catalogue) -> None:
+        """Raise `Invalid` for a field, level or gene that no site knows."""
+        catalogue.check_assembly()
+        for question in self.questions:
+            catalogue.check(
+                question.analysis,
+                self.panel,
+                question.cohorts,
+                question.complete,
+                unlisted_genes=self.unlisted_genes,
+            )
+
+
+def read_job(path: Path | str) -> Job:
+    """The job in a TOML file; paths in it are relative to the file.
+
+    Raises
+    ------
+    Invalid
+        For unknown keys, analyses, parameters, cohorts or purposes, suggesting the nearest name.
+    """
+    path = Path(path)
+    where = path.name
+    text, tables = config.Key(str), config.Key(list, default=[])
+    table = config.check(
+        config.read(path),
+        {
+            "format": config.Key(int),
+            "name": text,
+            "purpose": text,
+            "tier": config.Key(str, default="open", choices=TIERS),
+            "aggregator": config.Key(str, default="", choices=("", *AGGREGATORS)),
+            "panel": config.Key(dict, default={}),
+            "cohorts": tables,
+            "analyses": config.Key(list),
+        },
+        where=where,
+    )
+    if table["format"] != FORMAT:
+        raise Invalid("unknown format", where=where, expected=FORMAT, found=table["format"])
+    if table["purpose"] not in DUO_PURPOSES:
+        raise unknown("purpose", table["purpose"], DUO_PURPOSES, where=where)
+    panel_table = dict(table["panel"])
+    unlisted = panel_table.pop("unlisted_genes", False)
+    panel = Panel.from_toml(_with_files(panel_table, path), where=f"{where} [panel]")
+    cohorts = tuple(_cohort(row, where) for row in table["cohorts"]) or (Cohort("everybody"),)
+    if not table["analyses"]:
+        raise Invalid("asks nothing", where=where, remedy="add an [[analyses]] table")
+    return Job(
+        name=table["name"],
+        purpose=table["purpose"],
+        tier=table["tier"],
+        aggregator=table["aggregator"] or None,
+        panel=panel,
+        cohorts=cohorts,
+        questions=tuple(_question(row, cohorts, panel, where) for row in table["analyses"]),
+        unlisted_genes=bool(unlisted),
+    )
+
+
+def _with_files(table: Mapping[str, Any], job: Path) -> dict[str, Any]:
+    panel = dict(table)
+    if "genes_file" in panel:
+        file = job.parent / str(panel.pop("genes_file"))
+        try:
+            lines = file.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Invalid("the genes file cannot be read", where=file) from error
+        panel["genes"] = [*panel.get("genes", []), *lines]
+    return panel
+
+
+def _cohort(row: object, where: str) -> Cohort:
+    keys = {"label": config.Key(str), "criteria": config.Key(dict, default={})}
+    values = config.check(row, keys, where=f"{where} [[cohorts]]")
+    return Cohort.of(values["label"], values["criteria"])
+
+
+def _question(row: object, cohorts: tuple[Cohort, ...], panel: Panel, where: str) -> Question:
+    names = config.Key(list, default=[])
+    values = config.check(
+        row,
+        {
+            "name": config.Key(str),
+            "cohorts": names,
+            "complete": names,
+            "parameters": config.Key(dict, default={}),
+        },
+        where=f"{where} [[analyses]]",
+    )
+    analysis = load(values["name"], values["parameters"], where=where)
+    known = {cohort.label: cohort for cohort in cohorts}
+    for label in values["cohorts"]:
+        if label not in known:
+            raise unknown("cohort", label, known, where=f"{where}, {analysis.name}")
+    chosen = tuple(known[label] for label in values["cohorts"]) or cohorts
+    check_cohorts(analysis, chosen)
+    analysis.check(panel)
+    return Question(analysis, chosen, tuple(map(str, values["complete"])))

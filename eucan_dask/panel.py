@@ -1,0 +1,130 @@
+"""The coordinates a request fixes, and the alignment of a site's data to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from eucan_dask import config
+from eucan_dask.errors import Invalid
+
+__all__ = ["Panel"]
+
+MAX_TIMES = 20_000
+MAX_GENES = 50_000
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What the request fixes, so that every site answers in the same shape.
+
+    Parameters
+    ----------
+    genes
+        Gene symbols, each once.
+    times
+        Grid in days from diagnosis: 0, step, 2 step, ...; an event at t belongs to the first
+        grid point not before t.
+    """
+
+    genes: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.genes)) != len(self.genes):
+            twice = sorted({g for g in self.genes if self.genes.count(g) > 1})
+            raise Invalid("genes are named twice", where="panel.genes", found=twice)
+        if len(self.genes) > MAX_GENES:
+            raise Invalid("too many genes", where="panel.genes", expected=f"up to {MAX_GENES}")
+        steps = np.diff(self.times)
+        if len(self.times) and (self.times[0] != 0 or (steps <= 0).any()):
+            raise Invalid("the time grid must start at 0 and rise", where="panel.times")
+
+    @classmethod
+    def from_toml(cls, table: Mapping[str, Any], *, where: str) -> Panel:
+        """A panel from the `[panel]` table of a job, genes files already read in.
+
+        Raises
+        ------
+        Invalid
+            For unknown keys, repeated genes, or a grid that is empty or too fine.
+        """
+        values = config.check(
+            table,
+            {"genes": config.Key(list, default=[]), "times": config.Key(dict, default={})},
+            where=where,
+        )
+        if not all(isinstance(gene, str) and gene for gene in values["genes"]):
+            raise Invalid("genes must be symbols", where=f"{where}.genes")
+        return cls(genes=tuple(values["genes"]), times=_grid(values["times"], f"{where}.times"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, for the wire."""
+        return {"genes": list(self.genes), "times": list(self.times)}
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> Panel:
+        """The panel that `to_json` wrote."""
+        values = config.check(
+            table, {"genes": config.Key(list), "times": config.Key(list)}, where="request.panel"
+        )
+        return cls(genes=tuple(map(str, values["genes"])), times=tuple(map(float, values["times"])))
+
+    @property
+    def coords(self) -> dict[str, tuple[Any, ...]]:
+        """Labels of each dimension."""
+        return {"genes": self.genes, "times": self.times}
+
+    def align(self, ds: xr.Dataset) -> xr.Dataset:
+        """`ds` with its genes replaced by the panel's, in the panel's order.
+
+        `mutation_gene` becomes the position in the panel, -1 for any other gene; `gene_assayed`
+        (genes, assays) says which assay covers a panel gene. A gene no assay covers stays, with
+        nobody assayed: absence is not wild type.
+        """
+        if "mutation_gene" not in ds:
+            return ds
+        position = {gene: i for i, gene in enumerate(self.genes)}
+        held: Sequence[str] = [str(g) for g in ds["gene_symbol"].values]
+        recode = np.array([position.get(gene, -1) for gene in held] + [-1], dtype=np.int32)
+        assayed = np.zeros((len(self.genes), ds.sizes["assays"]), dtype=bool)
+        covered = ds["gene_assayed"].values
+        for row, gene in enumerate(held):
+            if gene in position:
+                assayed[position[gene]] = covered[row]
+        assayed |= ds["assay_all_genes"].values.astype(bool)[np.newaxis, :]
+        genes = ds["mutation_gene"].data  # -1 picks the last entry, which is -1 again
+        aligned = ds.drop_dims("genes")
+        aligned["gene_assayed"] = (("genes", "assays"), assayed)
+        aligned["mutation_gene"] = (("mutations",), _take(recode, genes))
+        return aligned
+
+
+def _take(recode: np.ndarray[Any, np.dtype[np.int32]], codes: Any) -> Any:
+    if isinstance(codes, np.ndarray):
+        return recode[codes]
+    return codes.map_blocks(lambda block: recode[block], dtype=np.int32)
+
+
+def _grid(table: Mapping[str, Any], where: str) -> tuple[float, ...]:
+    if not table:
+        return ()
+    number = config.Key(int | float)
+    values = config.check(
+        table,
+        {"start": config.Key(int | float, default=0), "stop": number, "step": number},
+        where=where,
+    )
+    start, stop, step = (float(values[k]) for k in ("start", "stop", "step"))
+    if start != 0 or step <= 0 or stop < step:
+        raise Invalid(
+            "not a grid", where=where, expected="start = 0, step > 0, stop >= step", found=values
+        )
+    n = int(np.floor(stop / step + 1e-9)) + 1
+    if n > MAX_TIMES:
+        raise Invalid("grid too fine", where=where, expected=f"up to {MAX_TIMES} steps", found=n)
+    return tuple(float(i * step) for i in range(n))

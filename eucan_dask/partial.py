@@ -1,0 +1,255 @@
+"""What an analysis declares, what it computes at a site, and what may leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from eucan_dask.errors import EucanError, Invalid
+
+__all__ = [
+    "Finding",
+    "Hidden",
+    "Partial",
+    "PartialSpec",
+    "Record",
+    "Release",
+    "check_declared",
+    "labelled",
+]
+
+Coords = Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class PartialSpec:
+    """One additive array of an analysis.
+
+    Parameters
+    ----------
+    name
+        Name of the variable.
+    dims
+        Its dimensions; their coordinates come from the request, never from the data.
+    kind
+        "count": individuals, int64, never negative; "sum": float64; "evidence": counts that the
+        gate looks at and that never leave.
+    within
+        For a count: the count of individuals it is a part of. Both it and the rest are cells.
+        For a sum: the count of individuals behind it.
+    unit
+        Of a sum.
+    zeros
+        "policy": the policy says whether a zero discloses; "shown": a zero is no more than the
+        absence of an event in an interval and is always shown.
+    doc
+        What it is, in one line; `explain` prints it.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    kind: str
+    within: str = ""
+    unit: str = ""
+    zeros: str = "policy"
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("count", "sum", "evidence"):
+            raise Invalid(f"unknown kind {self.kind!r}", where=self.name)
+        if {"samples", "individuals", "mutations"} & set(self.dims):
+            raise Invalid(
+                "a partial may not have a dimension of people, specimens or their mutations",
+                where=self.name,
+                found=self.dims,
+            )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float64 for sums, int64 for everything that counts."""
+        return np.dtype(np.float64 if self.kind == "sum" else np.int64)
+
+    def shape(self, coords: Coords) -> tuple[int, ...]:
+        """The shape the request fixes."""
+        return tuple(len(coords[dim]) for dim in self.dims)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything one finished number uses; it stands or falls whole.
+
+    Parameters
+    ----------
+    name
+        Name of the record; its mask is `<name>_hidden` in a release.
+    variables
+        Names of the declared variables it holds.
+    dims
+        The dimensions that index its cells. A variable's other dimensions lie inside a cell: if
+        one value fails, the whole cell is hidden.
+    needs
+        Records that must be shown for this one to be: a frequency needs its denominator.
+    partition
+        A dimension along which the counts add up to `within`, once for each group (the part of
+        a label before the first "|"): hiding one cell alone would hide nothing.
+    grid
+        A dimension along which neighbouring cells may be merged on the pool; its counts are
+        flows (events, withdrawals), never stocks.
+    roster
+        "cell": each cell rests on the sites that show it; "run": all cells rest on the same
+        sites, or there is no result (a regression).
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    dims: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    partition: str = ""
+    grid: str = ""
+    roster: str = "cell"
+
+
+class Hidden(IntEnum):
+    """Why a cell is hidden; `VALUE_KINDS` depend on the value itself, `SUPPORT` on numbers."""
+
+    SHOWN = 0
+    LOW = 1  # the count lies below the threshold
+    HIGH = 2  # all but fewer than the threshold
+    SUPPORT = 3  # too few people behind it: the site is no part of this number
+    COMPLEMENT = 4  # hidden so that another cell cannot be computed
+    WHOLE = 5  # another value of the same record fails
+    MERGED = 6  # on the pool: counted at the next grid point shown
+    TAIL = 7  # on the pool: past the last grid point that can be shown
+
+
+# Kinds that depend on the value itself: a total that lacks such a site is no point estimate.
+VALUE_KINDS = (Hidden.LOW, Hidden.HIGH, Hidden.COMPLEMENT, Hidden.WHOLE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one rule: names and counts of cells, never a value.
+
+    Parameters
+    ----------
+    rule
+        Name of the rule, as in the policy file.
+    record
+        The record it looked at; empty for a rule on the whole request.
+    threshold
+        The policy's threshold.
+    n_hidden
+        Cells this rule hid, coarsened: 0, or rounded up to the next of 1, 2, 5, 10, 20, 50, ...
+    message
+        What happened and what would help, in words that do not depend on membership.
+    """
+
+    rule: str
+    record: str = ""
+    threshold: float = 0.0
+    n_hidden: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Partial:
+    """Additive statistics and evidence, before the gate. It never leaves the site's process."""
+
+    dataset: xr.Dataset
+
+    def __repr__(self) -> str:
+        shapes = {str(n): tuple(v.sizes.items()) for n, v in self.dataset.data_vars.items()}
+        return f"Partial({shapes})"
+
+    def __reduce__(self) -> NoReturn:
+        raise EucanError("a Partial is never pickled or sent: only a Release leaves a site")
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What may leave a site. Made by the gate, or read back by the wire; by nothing else.
+
+    Parameters
+    ----------
+    site, run, round, analysis
+        Whose answer to which question it is.
+    status
+        "released", "refused" or "invalid".
+    arrays
+        The declared variables without evidence, hidden cells zero, and for each record
+        `<record>_hidden`, uint8 codes of `Hidden`.
+    findings
+        What the rules did.
+    header
+        Freeze, data class, versions, numbers of tasks and seconds: facts about the run.
+    """
+
+    site: str
+    run: str
+    round: int
+    analysis: str
+    status: str
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Release({self.site!r}, {self.analysis!r}, round {self.round}, {self.status})"
+
+
+def check_declared(
+    dataset: xr.Dataset, specs: tuple[PartialSpec, ...], coords: Coords
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `dataset` if they are exactly what `specs` declares.
+
+    Raises
+    ------
+    Invalid
+        For a variable that is missing or not declared, other dimensions or dtype, a shape that
+        the request does not fix, a negative count or a value that is not finite.
+    """
+    names = {spec.name for spec in specs}
+    found = {str(name) for name in dataset.data_vars}
+    if found != names:
+        raise Invalid(
+            "the analysis does not return what it declares",
+            expected=sorted(names - found) or "nothing more",
+            found=sorted(found - names) or "nothing",
+        )
+    arrays: dict[str, NDArray[Any]] = {}
+    for spec in specs:
+        variable = dataset[spec.name]
+        values = np.asarray(variable.values)
+        if tuple(variable.dims) != spec.dims or values.shape != spec.shape(coords):
+            raise Invalid(
+                "wrong dimensions",
+                where=spec.name,
+                expected=dict(zip(spec.dims, spec.shape(coords), strict=True)),
+                found=dict(variable.sizes),
+            )
+        if values.dtype != spec.dtype:
+            raise Invalid(
+                "wrong dtype", where=spec.name, expected=spec.dtype, found=str(values.dtype)
+            )
+        if spec.kind == "sum" and not np.isfinite(values).all():
+            raise Invalid("a sum is not finite", where=spec.name)
+        if spec.kind != "sum" and (values < 0).any():
+            raise Invalid("a count is negative", where=spec.name)
+        arrays[spec.name] = values
+    return arrays
+
+
+def labelled(coords: Coords) -> xr.Dataset:
+    """An empty Dataset with the coordinates a request fixes."""
+    empty = xr.Dataset()
+    for dim, labels in coords.items():
+        numeric = bool(labels) and all(isinstance(v, int | float) for v in labels)
+        values = np.array(labels, dtype=np.float64 if numeric else object)
+        empty = empty.assign_coords({dim: (dim, values)})
+    return empty

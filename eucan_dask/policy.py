@@ -1,0 +1,180 @@
+"""A data owner's rules: a strict, commented TOML file. It never leaves the site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from eucan_dask import config
+from eucan_dask.errors import Invalid
+
+__all__ = ["TIERS", "Policy", "Thresholds", "template"]
+
+FORMAT = 1
+TIERS = ("open", "registered", "controlled")
+AGGREGATORS = ("none", "trusted", "masked")
+KINDS = ("counts", "curve", "model")
+_NUMBER = config.Key(int | float)
+_INT = config.Key(int)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Numbers a release must satisfy; every one counts individuals unless it says otherwise.
+
+    Parameters
+    ----------
+    min_individuals
+        Least people in a cohort.
+    min_cell
+        Least people in a cell of a table and in the rest of its cohort.
+    min_carriers, min_non_carriers, min_case_carriers, min_control_carriers
+        Least people with and without the alternate allele; for per-variant analyses.
+    max_parameter_ratio
+        Most parameters of a model per event (or person).
+    min_residual_dof
+        Least people minus parameters.
+    dominance_share
+        Most that the two largest may hold of a sum of non-negative values.
+    min_cohort_difference
+        Two released cohorts are equal or differ by at least so many people.
+    max_exposure
+        Most exposure of one person.
+    round_to
+        Counts are rounded to a multiple of this; 1 leaves them exact.
+    zeros_disclosive
+        Whether a zero cell is hidden like a small one.
+    """
+
+    min_individuals: int
+    min_cell: int
+    min_carriers: int
+    min_non_carriers: int
+    min_case_carriers: int
+    min_control_carriers: int
+    max_parameter_ratio: float
+    min_residual_dof: int
+    dominance_share: float
+    min_cohort_difference: int
+    max_exposure: float
+    round_to: int
+    zeros_disclosive: bool
+
+    @classmethod
+    def from_toml(cls, table: dict[str, Any], zeros: dict[str, Any], *, where: str) -> Thresholds:
+        """Thresholds from the tables `[thresholds]` and `[zeros]`."""
+        keys = {
+            name: _NUMBER if kind == "float" else _INT
+            for name, kind in cls.__annotations__.items()
+            if name != "zeros_disclosive"
+        }
+        values = config.check(table, keys, where=f"{where} [thresholds]")
+        for name, value in values.items():
+            if value < 0:
+                raise Invalid("must not be negative", where=f"{where} [thresholds] {name}")
+        zero = config.check(zeros, {"disclosive": config.Key(bool)}, where=f"{where} [zeros]")
+        if values["round_to"] != 1:
+            raise Invalid(
+                "rounding is not offered yet", where=f"{where} [thresholds] round_to", expected=1
+            )
+        return cls(**values, zeros_disclosive=zero["disclosive"])
+
+
+@dataclass(frozen=True, repr=False)
+class Policy:
+    """What a site allows, and to whom.
+
+    Parameters
+    ----------
+    thresholds
+        See `Thresholds`.
+    max_rounds, max_bytes, max_blocks, min_grid_days
+        Rounds of one fit; bytes of one answer; blocks of one answer; least width of a time grid.
+    analyses, purposes, tiers, aggregators
+        What may be asked, by name; "*" among the analyses allows every one.
+    kind_tier
+        Least tier for each kind of analysis.
+    """
+
+    thresholds: Thresholds
+    max_rounds: int
+    max_bytes: int
+    max_blocks: int
+    min_grid_days: float
+    analyses: tuple[str, ...]
+    purposes: tuple[str, ...]
+    tiers: tuple[str, ...]
+    aggregators: tuple[str, ...]
+    kind_tier: tuple[tuple[str, str], ...]
+    public: bool
+
+    def __repr__(self) -> str:
+        return "Policy(...)"
+
+    @classmethod
+    def read(cls, path: Path) -> Policy:
+        """The policy in a file.
+
+        Raises
+        ------
+        Invalid
+            If a key is missing, unknown or of the wrong type: no threshold has a default.
+        """
+        where = str(path.name)
+        top = config.check(
+            config.read(path),
+            {
+                "format": _INT,
+                "public": config.Key(bool),
+                **dict.fromkeys(
+                    ("thresholds", "zeros", "limits", "allow", "tiers"), config.Key(dict)
+                ),
+            },
+            where=where,
+        )
+        if top["format"] != FORMAT:
+            raise Invalid("unknown format", where=where, expected=FORMAT, found=top["format"])
+        limits = config.check(
+            top["limits"],
+            {
+                "max_rounds": _INT,
+                "max_bytes": _INT,
+                "max_blocks": _INT,
+                "min_grid_days": _NUMBER,
+            },
+            where=f"{where} [limits]",
+        )
+        allow = config.check(
+            top["allow"],
+            dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
+            where=f"{where} [allow]",
+        )
+        _among(allow["tiers"], TIERS, f"{where} [allow] tiers")
+        _among(allow["aggregators"], AGGREGATORS, f"{where} [allow] aggregators")
+        tiers = config.check(
+            top["tiers"],
+            dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
+            where=f"{where} [tiers]",
+        )
+        return cls(
+            thresholds=Thresholds.from_toml(top["thresholds"], top["zeros"], where=where),
+            **limits,
+            analyses=tuple(map(str, allow["analyses"])),
+            purposes=tuple(map(str, allow["purposes"])),
+            tiers=tuple(map(str, allow["tiers"])),
+            aggregators=tuple(map(str, allow["aggregators"])),
+            kind_tier=tuple(tiers.items()),
+            public=top["public"],
+        )
+
+
+def _among(values: list[Any], allowed: tuple[str, ...], where: str) -> None:
+    for value in values:
+        config.check({"value": value}, {"value": config.Key(str, choices=allowed)}, where=where)
+
+
+def template(name: str) -> str:
+    """The text of a shipped policy file: "recommended" or "public"."""
+    return files("eucan_dask").joinpath("policies", f"{name}.toml").read_text(encoding="utf-8")

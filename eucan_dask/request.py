@@ -1,0 +1,185 @@
+"""One question as it travels: analysis, panel, cohorts, purpose, roster and the rounds so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from eucan_dask import config
+from eucan_dask.analysis import (
+    Analysis,
+    IterativeAnalysis,
+    State,
+    check_cohorts,
+    find,
+    load,
+    parameters,
+)
+from eucan_dask.cohort import Cohort
+from eucan_dask.errors import Invalid
+from eucan_dask.panel import Panel
+from eucan_dask.partial import Coords, labelled
+
+__all__ = ["AGGREGATORS", "Request", "history_digests"]
+
+AGGREGATORS = ("none", "trusted", "masked")
+Totals = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Request:
+    """One round of one question.
+
+    Parameters
+    ----------
+    run
+        Identifier of the run; with the roster it binds every round and release.
+    analysis, panel, cohorts
+        What is asked, and the shape of the answer.
+    complete
+        Fields that must be known for a person to take part, beyond what the analysis needs.
+    purpose
+        A DUO code.
+    roster
+        Names of the sites asked, sorted; frozen at round 0.
+    history
+        Totals of the rounds before this one: a site replays the state from them.
+    """
+
+    run: str
+    analysis: Analysis
+    panel: Panel
+    cohorts: tuple[Cohort, ...]
+    purpose: str
+    roster: tuple[str, ...]
+    tier: str = "open"
+    aggregator: str = "none"
+    complete: tuple[str, ...] = ()
+    round: int = 0
+    code_digest: str = ""
+    history: tuple[Totals, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        check_cohorts(self.analysis, self.cohorts)
+        self.analysis.check(self.panel)
+        if self.round != len(self.history):
+            raise Invalid("rounds and history differ", where="request", found=self.round)
+
+    def __repr__(self) -> str:
+        return f"Request({self.analysis.name!r}, run {self.run!r}, round {self.round})"
+
+    @property
+    def coords(self) -> Coords:
+        """Labels of every dimension of the answer."""
+        labels = tuple(cohort.label for cohort in self.cohorts)
+        return self.analysis.coords(self.panel, labels)
+
+    def header(self) -> dict[str, Any]:
+        """The question as plain values, without the rounds so far."""
+        return {
+            "run": self.run,
+            "analysis": self.analysis.name,
+            "version": self.analysis.version,
+            "parameters": parameters(self.analysis),
+            "panel": self.panel.to_json(),
+            "cohorts": [{"label": c.label, "criteria": c.tree} for c in self.cohorts],
+            "complete": list(self.complete),
+            "purpose": self.purpose,
+            "tier": self.tier,
+            "aggregator": self.aggregator,
+            "roster": list(self.roster),
+            "code_digest": self.code_digest,
+        }
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any], history: tuple[Totals, ...]) -> Request:
+        """The request that `header` and the rounds so far describe.
+
+        Raises
+        ------
+        Invalid
+            For unknown keys, an unknown analysis or another version of it.
+        """
+        text, names = config.Key(str), config.Key(list)
+        values = config.check(
+            header,
+            {
+                **dict.fromkeys(("run", "analysis", "purpose", "tier", "code_digest"), text),
+                "aggregator": config.Key(str, choices=AGGREGATORS),
+                "version": config.Key(int),
+                **dict.fromkeys(("parameters", "panel"), config.Key(dict)),
+                **dict.fromkeys(("cohorts", "complete", "roster"), names),
+            },
+            where="request",
+        )
+        kind = find(values["analysis"], where="request")
+        if kind.version != values["version"]:
+            raise Invalid(
+                f"{kind.name} has another version here",
+                where="request",
+                expected=kind.version,
+                found=values["version"],
+                remedy="install the same eucan-dask at every site",
+            )
+        keys = {"label": config.Key(str), "criteria": config.Key(dict)}
+        cohorts = [config.check(c, keys, where="request.cohorts") for c in values["cohorts"]]
+        return cls(
+            run=values["run"],
+            analysis=load(kind.name, values["parameters"], where="request"),
+            panel=Panel.from_json(values["panel"]),
+            cohorts=tuple(Cohort.of(c["label"], c["criteria"]) for c in cohorts),
+            purpose=values["purpose"],
+            roster=tuple(map(str, values["roster"])),
+            tier=values["tier"],
+            aggregator=values["aggregator"],
+            complete=tuple(map(str, values["complete"])),
+            round=len(history),
+            code_digest=values["code_digest"],
+            history=history,
+        )
+
+    @property
+    def question(self) -> str:
+        """Digest of the question: the same in every round."""
+        text = json.dumps(self.header(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def next_round(self, totals: Totals) -> Request:
+        """The next round, its history extended by the totals of this one."""
+        return replace(self, round=self.round + 1, history=(*self.history, totals))
+
+    def total(self, totals: Totals) -> xr.Dataset:
+        """Totals of a round as the Dataset that `update` takes."""
+        ds = labelled(self.coords)
+        for spec in self.analysis.yields:
+            if spec.kind != "evidence":
+                ds[spec.name] = (spec.dims, np.asarray(totals[spec.name]))
+        return ds
+
+    def state(self) -> State | None:
+        """The state of this round, replayed from the history; None if there are no rounds."""
+        if not isinstance(self.analysis, IterativeAnalysis):
+            return None
+        state = self.analysis.start(self.panel)
+        for totals in self.history:
+            state = self.analysis.update(state, self.total(totals))
+        return state
+
+
+def history_digests(request: Request) -> tuple[str, ...]:
+    """A hash chain over the rounds so far: each digest covers the question and all before it."""
+    digest, chain = request.question, []
+    for totals in request.history:
+        state = hashlib.sha256(digest.encode())
+        for name in sorted(totals):
+            state.update(name.encode() + np.ascontiguousarray(totals[name]).tobytes())
+        digest = state.hexdigest()
+        chain.append(digest)
+    return tuple(chain)
