@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
@@ -188,7 +189,7 @@ class IterativeAnalysis(Analysis):
         raise NotImplementedError
 
     def update(self, state: State, total: xr.Dataset) -> State:
-        """The state after a round; it holds `done`, 0 or 1."""
+        """The state after a round, from totals without labels; it holds `done`, 0 or 1."""
         raise NotImplementedError
 
     def partial(self, ds: xr.Dataset, panel: Panel, state: State | None = None) -> xr.Dataset:
@@ -278,6 +279,7 @@ def _fit_dataclass(value: Any, hint: Any, where: str) -> Any:
     return hint(**{k: _fit(v, hints[k], f"{where}.{k}") for k, v in value.items()})
 
 
+@lru_cache(maxsize=1)
 def registry() -> dict[str, type[Analysis]]:
     """Every analysis: the modules of `eucan_dask.analyses` and the entry points of other packages.
 

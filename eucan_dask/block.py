@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, State
+from eucan_dask.lazy import load
 from eucan_dask.panel import Panel
 from eucan_dask.store.open import open_store
 
@@ -83,7 +84,7 @@ def take(ds: xr.Dataset, start: int, stop: int) -> xr.Dataset:
     part = ds.isel(individuals=slice(start, stop), samples=slice(first, last))
     part["sample_individual"] = part["sample_individual"] - start
     if "mutation_sample" in ds:
-        owner = np.asarray(ds["mutation_sample"].values)
+        (owner,) = load(ds["mutation_sample"].data)
         part = part.isel(mutations=slice(*np.searchsorted(owner, [first, last])))
         part["mutation_sample"] = part["mutation_sample"] - np.int32(first)
     return part

@@ -37,7 +37,12 @@ class Cluster:
     @property
     def dashboard(self) -> str | None:
         """Address of the Dask dashboard, if there is one."""
-        return str(self._client.dashboard_link) if self._client is not None else None
+        if self._client is None:
+            return None
+        if self._owned is None:
+            return str(self._client.dashboard_link)
+        port = self._client.scheduler_info()["services"].get("dashboard")
+        return f"http://127.0.0.1:{port}/status" if port else None
 
     def sum(
         self, function: Callable[..., dict[str, Any]], blocks: Sequence[tuple[Any, ...]]
@@ -119,7 +124,7 @@ def open_cluster(table: Mapping[str, Any], *, where: str = "[cluster]") -> Clust
 
     if kind == "address":
         try:
-            return Cluster(Client(values["address"], timeout=10))
+            return Cluster(Client(values["address"], timeout=10, set_as_default=False))
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"no scheduler answers at {values['address']}") from error
     local = LocalCluster(
@@ -128,4 +133,4 @@ def open_cluster(table: Mapping[str, Any], *, where: str = "[cluster]") -> Clust
         processes=False,
         dashboard_address="127.0.0.1:0" if values["dashboard"] else None,
     )
-    return Cluster(Client(local), owned=local)
+    return Cluster(Client(local, set_as_default=False), owned=local)

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid, unknown
+from eucan_dask.lazy import load
 from eucan_dask.variables import NON_SILENT, VARIANT_CLASSIFICATIONS
 
 __all__ = ["Cohort", "field_of", "known", "membership", "mutation_truth"]
@@ -169,11 +170,10 @@ def mutation_truth(ds: xr.Dataset, gene: str, classes: Iterable[str]) -> Truth:
     mutated = none.copy()
     if index.size:
         codes = [VARIANT_CLASSIFICATIONS.index(c) for c in classes]
-        rows = (ds["mutation_gene"].data == index[0]) & np.isin(
-            ds["mutation_classification"].data, codes
-        )
-        rows = np.asarray(rows)
-        mutated[person[ds["mutation_sample"].values[rows]]] = True
+        names = ("mutation_gene", "mutation_classification", "mutation_sample")
+        genes, kinds, samples = load(*(ds[name].data for name in names))
+        rows = (genes == index[0]) & np.isin(kinds, codes)
+        mutated[person[samples[rows]]] = True
     return Truth(mutated & assayed, assayed & ~mutated)
 
 

@@ -247,9 +247,8 @@ def check_declared(
 
 def labelled(coords: Coords) -> xr.Dataset:
     """An empty Dataset with the coordinates a request fixes."""
-    empty = xr.Dataset()
+    index = {}
     for dim, labels in coords.items():
         numeric = bool(labels) and all(isinstance(v, int | float) for v in labels)
-        values = np.array(labels, dtype=np.float64 if numeric else object)
-        empty = empty.assign_coords({dim: (dim, values)})
-    return empty
+        index[dim] = (dim, np.array(labels, dtype=np.float64 if numeric else object))
+    return xr.Dataset(coords=index)

@@ -25,7 +25,7 @@ from eucan_dask.analysis import (
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
-from eucan_dask.partial import Coords, labelled
+from eucan_dask.partial import Coords
 
 __all__ = ["AGGREGATORS", "Request", "history_digests"]
 
@@ -156,12 +156,9 @@ class Request:
         return replace(self, round=self.round + 1, history=(*self.history, totals))
 
     def total(self, totals: Totals) -> xr.Dataset:
-        """Totals of a round as the Dataset that `update` takes."""
-        ds = labelled(self.coords)
-        for spec in self.analysis.yields:
-            if spec.kind != "evidence":
-                ds[spec.name] = (spec.dims, np.asarray(totals[spec.name]))
-        return ds
+        """Totals of a round as `update` takes them, without labels."""
+        leaving = [spec for spec in self.analysis.yields if spec.kind != "evidence"]
+        return xr.Dataset({s.name: (s.dims, np.asarray(totals[s.name])) for s in leaving})
 
     def state(self) -> State | None:
         """The state of this round, replayed from the history; None if there are no rounds."""

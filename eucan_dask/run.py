@@ -235,18 +235,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _write_zarr(dataset: xr.Dataset, path: Path, group: str) -> None:
-    import numcodecs
-
     shutil.rmtree(path / group, ignore_errors=True)
-    plain = dataset.copy()
-    encoding: dict[str, Any] = {}
-    for name in plain.variables:
-        if plain[name].dtype.kind == "O":
-            encoding[str(name)] = {"object_codec": numcodecs.VLenUTF8()}
-            if plain[name].ndim == 0:
-                plain[name] = plain[name].astype(str)
-                encoding.pop(str(name))
-    plain.to_zarr(path, group=group, mode="a", encoding=encoding, zarr_version=2)
+    plain = dataset.map(lambda v: v.astype(str) if v.dtype == object and not v.ndim else v)
+    plain.to_zarr(path, group=group, mode="a", zarr_format=2)
 
 
 def _write_json(path: Path, table: Mapping[str, Any]) -> None:

@@ -46,14 +46,14 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
     `<count>_high`: bounds over every site that has the people, whether it shows the cell or not.
     """
     ordered = sorted(releases, key=lambda release: release.site)
-    total = labelled(coords)
+    found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {}
     for spec in analysis.yields:
         if spec.kind == "evidence":
             continue
         sums = np.zeros(spec.shape(coords), spec.dtype)
         for release in ordered:
             sums = sums + release.arrays[spec.name]
-        total[spec.name] = (spec.dims, sums)
+        found[spec.name] = (spec.dims, sums)
     for record in analysis.records:
         shape = tuple(len(coords[dim]) for dim in record.dims)
         shown, hidden = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -61,8 +61,10 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
             mask = release.arrays[f"{record.name}_hidden"]
             shown += mask == Hidden.SHOWN
             hidden += np.isin(mask, VALUE_KINDS)
-        total[f"{record.name}_n_sites"] = (record.dims, shown)
-        total[f"{record.name}_n_hidden"] = (record.dims, hidden)
+        found[f"{record.name}_n_sites"] = (record.dims, shown)
+        found[f"{record.name}_n_hidden"] = (record.dims, hidden)
+    total = labelled(coords).assign(found)
+    for record in analysis.records:
         bounds = bounded(analysis, record)
         if bounds is not None:
             within = next(s for s in analysis.yields if s.name == bounds.within)

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from eucan_dask.variables import VARIANT_CLASSIFICATIONS
 
-__all__ = ["GENE_FREQUENCY", "TRUTH", "People", "dataset", "people", "split", "write_tables"]
+__all__ = [
+    "GENE_FREQUENCY",
+    "TRUTH",
+    "People",
+    "covariates",
+    "dataset",
+    "log_hazard",
+    "people",
+    "split",
+    "write_tables",
+]
 
 # Share of people with a non-silent mutation, before age and sex act on TP53.
 GENE_FREQUENCY: Mapping[str, float] = {
@@ -89,17 +99,11 @@ def people(
         Share of people with a second biosample that repeats the mutations of the first.
     """
     rng = np.random.default_rng(seed)
-    age = np.clip(rng.normal(60, 11, n), 20, 90).round(1)
-    male = rng.random(n) < 0.5
-    odds = TRUTH["or:age_at_diagnosis"] * (age - 60) + TRUTH["or:sex male"] * male
-    logit = np.log(GENE_FREQUENCY["TP53"] / (1 - GENE_FREQUENCY["TP53"]))
+    drawn = covariates(n, rng)
+    age, male = drawn["age_at_diagnosis"], drawn["male"]
     mutated = {g: rng.random(n) < f for g, f in GENE_FREQUENCY.items()}
-    mutated["TP53"] = rng.random(n) < 1 / (1 + np.exp(-(logit + odds)))
-    log_hr = (
-        TRUTH["hr:age_at_diagnosis"] * (age - 60)
-        + TRUTH["hr:sex male"] * male
-        + TRUTH["hr:TP53 mutated"] * mutated["TP53"]
-    )
+    mutated["TP53"] = drawn["TP53"]
+    log_hr = log_hazard(drawn)
     death = rng.exponential(1 / (hazard * np.exp(log_hr)))
     withdrawal = rng.uniform(500, 4000, n)
     lacks = rng.random((3, n)) < missing
@@ -120,6 +124,28 @@ def people(
     assay = np.where(rng.random(n) < panel_share, "panel", "exome")
     assay[rng.random(n) < missing] = ""
     return _with_biosamples(frame, mutated, assay, rng.random(n) < second_biosample, rng)
+
+
+def covariates(n: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Age (years), male and TP53 mutated of `n` people, as planted."""
+    age = np.clip(rng.normal(60, 11, n), 20, 90).round(1)
+    male = rng.random(n) < 0.5
+    logit = np.log(GENE_FREQUENCY["TP53"] / (1 - GENE_FREQUENCY["TP53"]))
+    logit = logit + TRUTH["or:age_at_diagnosis"] * (age - 60) + TRUTH["or:sex male"] * male
+    return {
+        "age_at_diagnosis": age,
+        "male": male,
+        "TP53": rng.random(n) < 1 / (1 + np.exp(-logit)),
+    }
+
+
+def log_hazard(drawn: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Log hazard ratio of each person against a woman of 60 without TP53 mutated."""
+    return np.asarray(
+        TRUTH["hr:age_at_diagnosis"] * (drawn["age_at_diagnosis"] - 60)
+        + TRUTH["hr:sex male"] * drawn["male"]
+        + TRUTH["hr:TP53 mutated"] * drawn["TP53"]
+    )
 
 
 def _with_biosamples(

@@ -1,0 +1,66 @@
+"""`site` and `federation`: setting a centre up, and the steward's view of what was released."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from eucan_dask.cli.terminal import show
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    site = commands.add_parser("site", help="set up and look after a site")
+    verbs = site.add_subparsers(dest="verb", required=True, metavar="VERB")
+    init = verbs.add_parser("init", help="write site.toml, a commented policy.toml and keys")
+    init.add_argument("directory", type=Path, metavar="DIR")
+    init.add_argument("--name", required=True)
+    init.add_argument("--store", required=True, type=Path)
+    policy = init.add_mutually_exclusive_group()
+    policy.add_argument("--recommended", action="store_true", help="policy for personal data")
+    policy.add_argument("--public", action="store_true", help="policy for public data")
+    init.set_defaults(run=_init)
+    ledger = verbs.add_parser("ledger", help="what was released from this site")
+    ledger.add_argument("directory", type=Path, metavar="DIR")
+    ledger.set_defaults(run=_ledger)
+    federation = commands.add_parser("federation", help="set up a federation")
+    fed_verbs = federation.add_subparsers(dest="verb", required=True, metavar="VERB")
+    start = fed_verbs.add_parser("init", help="write federation.toml")
+    start.add_argument("file", type=Path, metavar="FILE")
+    start.add_argument("--site", action="append", required=True, metavar="DIR")
+    start.add_argument("--name")
+    start.add_argument("--min-sites", type=int)
+    start.set_defaults(run=_federation)
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    from eucan_dask.init import init_site
+
+    policy = "public" if arguments.public else "recommended"
+    init_site(arguments.directory, name=arguments.name, store=arguments.store, policy=policy)
+    print(f"wrote site.toml, policy.toml ({policy}) and keys in {arguments.directory}")
+    print("read policy.toml line by line before anyone asks a question")
+
+
+def _ledger(arguments: argparse.Namespace) -> None:
+    from eucan_dask.site import Site
+
+    frame = pd.DataFrame(
+        Site(arguments.directory).ledger.summary(),
+        columns=["at", "run", "analysis", "freeze", "n_individuals"],
+    )
+    show("memberships released", frame, rows=1000)
+
+
+def _federation(arguments: argparse.Namespace) -> None:
+    from eucan_dask.init import init_federation
+
+    init_federation(
+        arguments.file, arguments.site, name=arguments.name, min_sites=arguments.min_sites
+    )
+    print(f"wrote {arguments.file}")

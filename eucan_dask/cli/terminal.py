@@ -1,0 +1,73 @@
+"""What a person sees while something runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["key_values", "progress", "show"]
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on a terminal; one line for each step elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def report(done: int, total: int, what: str) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+            if not console.is_terminal:
+                print(what, file=sys.stderr)
+        bar.update(tasks[what], completed=done, total=total)
+
+    with bar:
+        yield report
+
+
+def show(title: str, frame: pd.DataFrame, *, rows: int = 12) -> None:
+    """A table on the terminal, cut after `rows`; suppressed values are shown as "hidden"."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    last = [c for c in ("coverage", "reason") if c in frame.columns]
+    shown = [c for c in frame.columns if c not in last and c != "suppressed"]
+    for name in shown:
+        table.add_column(str(name), justify="right" if frame[name].dtype.kind in "if" else "left")
+    hidden = frame["suppressed"] if "suppressed" in frame.columns else pd.Series(0, frame.index)
+    for i in range(min(rows, len(frame))):
+        cells = [_cell(frame[name].iloc[i], hidden=bool(hidden.iloc[i])) for name in shown]
+        table.add_row(*cells)
+    if len(frame) > rows:
+        table.add_row(*(["..."] + [""] * (len(shown) - 1)))
+    Console().print(table)
+
+
+def _cell(value: Any, *, hidden: bool) -> str:
+    if pd.isna(value):
+        return "hidden" if hidden else "NA"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def key_values(rows: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> None:
+    """Aligned names and values."""
+    pairs = list(rows.items()) if isinstance(rows, Mapping) else list(rows)
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        print(f"{name:<{width}}  {value}")

@@ -1,0 +1,131 @@
+"""What a question would make leave, in words and numbers, before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
+from eucan_dask.catalogue import Catalogue
+from eucan_dask.federation import Federation
+from eucan_dask.gate import rule_names
+from eucan_dask.job import Job, Question
+from eucan_dask.panel import Panel
+
+__all__ = ["describe", "explain", "job_template"]
+
+
+def describe(kind: type[Analysis]) -> str:
+    """An analysis for a reader without Python: its docstring, parameters and what leaves."""
+    lines = [f"{kind.name} (version {kind.version})", "", inspect.cleandoc(kind.__doc__ or ""), ""]
+    lines += ["What leaves a site", "------------------"]
+    lines += [_leaves(kind)]
+    lines += ["", f"Equals: {kind.equals}", f"A job: eucan-dask analyses {kind.name} --template"]
+    return "\n".join(lines)
+
+
+def _leaves(kind: type[Analysis]) -> str:
+    rows = []
+    for spec in kind.yields:
+        if spec.kind != "evidence":
+            over = " x ".join(spec.dims) or "one number"
+            part = f", part of {spec.within}" if spec.within else ""
+            rows.append(f"{spec.name}: {spec.kind} over {over}{part}; {spec.doc}")
+    return "\n".join(rows)
+
+
+def explain(job: Job, federation: Federation) -> str:
+    """What each question of a job would make leave each site; asks for catalogues only.
+
+    Raises
+    ------
+    Invalid
+        If the job uses a field, level or gene that no site knows.
+    """
+    catalogue = Catalogue(federation.hello())
+    job.check(catalogue)
+    lines = [
+        f"{job.name}: purpose {job.purpose}, tier {job.tier}, "
+        f"aggregator {job.aggregator or federation.aggregator}",
+        f"asks {len(catalogue.sites)} sites: {', '.join(catalogue.sites)}; "
+        f"no result from fewer than {federation.min_sites}",
+    ]
+    for question in job.questions:
+        lines += ["", *_question(question, job.panel, len(catalogue.sites))]
+    lines += ["", "Rules at each site, with its own thresholds: " + ", ".join(rule_names())]
+    lines += ["Then min_cohort_difference, over everything the site ever released."]
+    return "\n".join(lines)
+
+
+def _question(question: Question, panel: Panel, n_sites: int) -> list[str]:
+    analysis = question.analysis
+    labels = tuple(cohort.label for cohort in question.cohorts)
+    coords = analysis.coords(panel, labels)
+    rounds = analysis.max_iterations if isinstance(analysis, IterativeAnalysis) else 1
+    lines = [f"{analysis.title} ({analysis.name}); equals {analysis.equals}"]
+    lines += [f"  cohort {c.label!r}: {c.describe()}" for c in question.cohorts]
+    total = 0
+    for spec in analysis.yields:
+        if spec.kind == "evidence":
+            continue
+        shape = spec.shape(coords)
+        size = 8
+        for n in shape:
+            size *= n
+        total += size
+        sizes = " x ".join(f"{n} {dim}" for n, dim in zip(shape, spec.dims, strict=True))
+        support = f", supported by {spec.within}" if spec.within else ""
+        lines.append(f"  leaves: {spec.name} ({spec.kind}, {sizes or 'one number'}){support}")
+    for record in analysis.records:
+        over = " x ".join(record.dims) or "the whole fit"
+        lines.append(f"  stands or falls together: {', '.join(record.variables)}, for each {over}")
+    lines.append(
+        f"  cost: up to {rounds} round(s) x {n_sites} sites x {total} bytes"
+        f" = {rounds * n_sites * total} bytes"
+    )
+    return lines
+
+
+def job_template(kind: type[Analysis]) -> str:
+    """A runnable job for an analysis, from its own example."""
+    analysis, panel = kind.example()
+    lines = [
+        "format  = 1",
+        f'name    = "{kind.name.replace("_", "-")}"',
+        'purpose = "DUO:0000006"           # health, medical or biomedical research',
+        'tier    = "open"',
+        "",
+    ]
+    if panel.genes or panel.times:
+        lines.append("[panel]                           # what fixes the shape of the answer")
+    if panel.genes:
+        lines.append(f"genes = {json.dumps(panel.genes)}")
+    if panel.times:
+        step = panel.times[1] - panel.times[0]
+        stop = panel.times[-1]
+        lines.append(f"times = {{ start = 0, stop = {stop:g}, step = {step:g} }}   # days")
+    if kind.max_cohorts > 1:
+        for label, criterion in (
+            ("up to 60", '{ field = "age_at_diagnosis", max = 60 }'),
+            ("over 60", '{ not = { field = "age_at_diagnosis", max = 60 } }'),
+        ):
+            lines += ["", "[[cohorts]]", f'label = "{label}"', f"criteria = {criterion}"]
+    lines += ["", "[[analyses]]", f'name = "{kind.name}"', "[analyses.parameters]"]
+    defaults = {f.name: f.default for f in dataclasses.fields(analysis)}
+    for name, value in parameters(analysis).items():
+        if value not in (defaults[name], [], ""):
+            lines.append(f"{name} = {_toml(value)}")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """A parameter as TOML, without the parts that hold nothing."""
+    if isinstance(value, Mapping):
+        inner = [f"{k} = {_toml(v)}" for k, v in value.items() if v not in ("", [], None)]
+        return "{ " + ", ".join(inner) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value)

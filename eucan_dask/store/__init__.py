@@ -1,0 +1,1 @@
+"""The site's store: ingest, edit and open. Import from the module that defines a thing."""
