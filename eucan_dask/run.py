@@ -218,20 +218,22 @@ def _describe(job: Job) -> dict[str, Any]:
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """A tidy TSV: empty where suppressed, NA where undefined, true and false in words."""
-    text = pd.DataFrame(index=frame.index)
-    for name in frame.columns:
-        column = frame[name]
-        missing = column.isna()
-        if column.dtype == bool:
-            shown = column.map({True: "true", False: "false"})
-        elif column.dtype.kind == "f":
-            shown = column.map(lambda v: repr(float(v)) if pd.notna(v) else "")
-        else:
-            shown = column.map(lambda v: "" if pd.isna(v) else str(v))
-        text[name] = np.where(missing & ~frame["suppressed"], "NA", np.where(missing, "", shown))
+    hidden = frame["suppressed"]
+    text = {
+        name: [_word(v, hidden=bool(h)) for v, h in zip(frame[name], hidden, strict=True)]
+        for name in frame.columns
+    }
     temporary = path.with_name(f".{path.name}.tmp")
-    text.to_csv(temporary, sep="\t", index=False)
+    pd.DataFrame(text).to_csv(temporary, sep="\t", index=False)
     os.replace(temporary, path)
+
+
+def _word(value: Any, *, hidden: bool) -> str:
+    if pd.isna(value):
+        return "" if hidden else "NA"
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
 def _write_zarr(dataset: xr.Dataset, path: Path, group: str) -> None:

@@ -251,4 +251,5 @@ def wilson(count: Any, n: Any) -> tuple[Any, Any]:
     p, z2 = count / n, Z * Z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    low, high = (centre - half) * (count > 0), centre + half
+    return low, high + (1.0 - high) * (count == n)

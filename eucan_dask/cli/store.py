@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
         kind.add_argument("--store", required=True, type=Path)
         kind.add_argument("--assembly", choices=ASSEMBLIES, required=kind is maf)
         kind.add_argument("--data-class", choices=DATA_CLASSES, help="default: personal")
+        kind.add_argument("--name", help="of the store; default: its directory's")
     _add_inputs(maf, clinical)
     store = commands.add_parser("store", help="look after a store")
     verbs = store.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -84,6 +85,7 @@ def _ingest_maf(arguments: argparse.Namespace) -> None:
             assayed=arguments.assayed,
             data_class=arguments.data_class,
             unmatched=arguments.unmatched,
+            name=arguments.name,
             progress=report,
         )
     _tell(manifest)
@@ -100,6 +102,7 @@ def _ingest_clinical(arguments: argparse.Namespace) -> None:
             assembly=arguments.assembly,
             data_class=arguments.data_class,
             unmatched=arguments.unmatched,
+            name=arguments.name,
             progress=report,
         )
     _tell(manifest)
@@ -169,14 +172,12 @@ def _add(arguments: argparse.Namespace) -> None:
 
 
 def _withdraw(arguments: argparse.Namespace) -> None:
+    from eucan_dask.store.assay import read_names
     from eucan_dask.store.edit import withdraw
 
     names = list(arguments.individuals)
     if arguments.file is not None:
-        try:
-            names += arguments.file.read_text(encoding="utf-8").split()
-        except OSError as error:
-            raise Invalid("cannot be read", where=arguments.file) from error
+        names += read_names(arguments.file)
     if not names:
         raise Invalid("names nobody", where="store withdraw", remedy="give ids or --file")
     _tell(withdraw(arguments.store, names))

@@ -66,7 +66,11 @@ def add_maf(
         clinical = load_clinical(building)
         if clinical:
             clinical, remarks = match(
-                clinical, somatic.sample_id, unmatched=unmatched, checked=more.sample_id
+                clinical,
+                somatic.sample_id,
+                unmatched=unmatched,
+                checked=more.sample_id,
+                data_class=chosen["data_class"],
             )
             notes = (*notes, *remarks)
         shards = {"somatic": somatic, "clinical": clinical}
@@ -116,6 +120,7 @@ def add_clinical(
                 clinical,
                 somatic.sample_id,
                 unmatched=unmatched,
+                data_class=chosen["data_class"],
                 checked=more.sample_id if more.own_samples else more.individual_id,
             )
             notes = [*notes, *remarks]

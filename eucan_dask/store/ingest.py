@@ -91,7 +91,12 @@ def ingest_maf(
         somatic, notes = read_mutations(paths, options[0], options[1], assembly, progress)
         clinical = load_clinical(building)
         if clinical:
-            clinical, more = match(clinical, somatic.sample_id, unmatched=unmatched)
+            clinical, more = match(
+                clinical,
+                somatic.sample_id,
+                unmatched=unmatched,
+                data_class=chosen["data_class"],
+            )
             notes = (*notes, *more)
         shards = {"somatic": somatic, "clinical": clinical}
         return publish(building, shards, new, notes, name=name, **chosen)
@@ -143,7 +148,12 @@ def ingest_clinical(
             progress(1, 1, f"{Path(table).name}: {len(clinical.individual_id):,} individuals")
         somatic = load_somatic(building)
         if somatic:
-            clinical, more = match(clinical, somatic.sample_id, unmatched=unmatched)
+            clinical, more = match(
+                clinical,
+                somatic.sample_id,
+                unmatched=unmatched,
+                data_class=chosen["data_class"],
+            )
             notes = [*notes, *more]
         shards: dict[str, Clinical | Somatic | None] = {"clinical": clinical, "somatic": None}
         return publish(building, shards, new, tuple(notes), name=name, **chosen)

@@ -18,6 +18,7 @@ def match(
     assayed: Sequence[str],
     *,
     unmatched: str,
+    data_class: str,
     checked: Collection[str] | None = None,
 ) -> tuple[Clinical, tuple[str, ...]]:
     """The clinical shard with every assayed sample in it.
@@ -36,6 +37,9 @@ def match(
     unmatched
         "refuse", or "keep": samples only the clinical table knows are not assayed; samples only
         the MAF knows become people of whom nothing else is known.
+    data_class
+        Of personal data a sample that only the MAF knows is refused even with "keep": two such
+        samples of one patient would count as two people.
     checked
         The ids (of samples or people) whose matches are asked for; None for all of them.
 
@@ -46,7 +50,8 @@ def match(
     Raises
     ------
     Invalid
-        With "refuse", if a sample is on one side only; lists up to five.
+        With "refuse", if a sample is on one side only; lists up to five. Of personal data, if a
+        sequenced sample belongs to nobody in the clinical table.
     """
     owners = _owners(clinical, assayed)
     strangers = [sample for sample in assayed if owners[sample] is None]
@@ -59,6 +64,13 @@ def match(
         found_strangers, found_lonely = strangers, lonely
     if unmatched == "refuse" and (found_strangers or found_lonely):
         raise _mismatch(found_strangers, found_lonely)
+    nobody = [s for s in strangers if _person(s, clinical.sample_pattern) == s]
+    if nobody and data_class == "personal":
+        raise Invalid(
+            f"{len(nobody)} sequenced samples belong to nobody in the clinical table",
+            found=", ".join(sorted(nobody)[:5]),
+            remedy="add their people to it: thresholds count people, and so must personal data",
+        )
     notes = []
     if strangers:
         notes.append(

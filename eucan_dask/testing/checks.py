@@ -54,14 +54,14 @@ def check_declared_exactly(case: Example, some: People, rng: np.random.Generator
 
 
 def check_lazy(case: Example, some: People, rng: np.random.Generator) -> None:
-    """Building the partial computes nothing lazy."""
-    ready = case.prepared(dataset(some))
+    """Building the partial computes nothing lazy; preparing loads with `lazy.load` alone."""
+    ds = dataset(some)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the analysis computes while it builds its graph")
 
     with dask.config.set(scheduler=refuse):
-        case.analysis.partial(ready, case.panel)
+        case.analysis.partial(case.prepared(ds), case.panel)
 
 
 def check_federated_equals_pooled(case: Example, some: People, rng: np.random.Generator) -> None:

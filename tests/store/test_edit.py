@@ -91,15 +91,15 @@ def test_add__must_match(store: Path, tmp_path: Path) -> None:
         add_maf(maf, store=store, assembly="GRCh38")
 
 
-def test_add__other_assay_of_the_name(store: Path, tmp_path: Path) -> None:
+def test_add__other_assay_of_the_name(public_store: Path, tmp_path: Path) -> None:
     assay = tmp_path / "a.toml"
     assay.write_text('[[assays]]\nid = "exome"\ngenes = ["BRAF"]\n')
     maf = table(tmp_path / "n.maf", [NEW_MUTATION])
     with pytest.raises(Invalid, match="assay 'exome' covers other genes"):
-        add_maf(maf, store=store, assay=assay, unmatched="keep")
+        add_maf(maf, store=public_store, assay=assay, unmatched="keep")
     assay.write_text('[[assays]]\nid = "panel"\ngenes = ["BRAF", "KIT"]\n')
-    add_maf(maf, store=store, assay=assay, unmatched="keep")
-    ds = open_store(store).dataset()
+    add_maf(maf, store=public_store, assay=assay, unmatched="keep")
+    ds = open_store(public_store).dataset()
     assert ds.assay_id.values.tolist() == ["exome", "panel"]
     assert ds.sample_assay.values.tolist() == [0, 1, 0, 0, 0, 0]
     covered = dict(zip(ds.gene_symbol.values, ds.gene_assayed.values[:, 1], strict=True))

@@ -144,8 +144,9 @@ def test_writing__lock_of_a_store_just_removed(
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
 def test_writing__disk_says_no(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    public_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
+    store = public_store
     before = snapshot(store)
 
     def refuse(*_: object, **__: object) -> None:
@@ -201,7 +202,7 @@ def test_writing__full_disk(small_disk: Path, tmp_path: Path) -> None:
 
 
 def ingest_both(maf: Path, clinical: Path, store: Path) -> str:
-    ingest_maf(maf, store=store, assembly="GRCh37", unmatched="keep")
+    ingest_maf(maf, store=store, assembly="GRCh37", unmatched="keep", data_class="public")
     return ingest_clinical(clinical, store=store, mapping="plain", unmatched="keep").digest
 
 

@@ -30,7 +30,8 @@ genes = ["TP53", "TTN", "DNMT3A", "KRAS"]
 def maf_only(tmp_path: Path, maf: Path, **options: object) -> xr.Dataset:
     """What a store of the small tables holds, with these options of `ingest_maf`."""
     store = tmp_path / "made"
-    ingest_clinical(table(tmp_path / "c.tsv", CLINICAL), store=store, mapping="plain")
+    clinical = table(tmp_path / "c.tsv", CLINICAL)
+    ingest_clinical(clinical, store=store, mapping="plain", data_class="public")
     ingest_maf(maf, store=store, assembly="GRCh37", **options)  # type: ignore[arg-type]
     return open_store(store).dataset()
 
@@ -221,6 +222,10 @@ def test_ingest__unmatched_both_ways(tmp_path: Path) -> None:
     assert "7 sequenced samples have no clinical row (X-0, X-1, X-2, X-3, X-4, ...)" in message
     assert "1 clinical samples have no sequenced sample (D-1)" in message
     assert "--unmatched keep" in message
+    personal = tmp_path / "personal"
+    ingest_clinical(table(tmp_path / "c.tsv", CLINICAL), store=personal, mapping="plain")
+    with pytest.raises(Invalid, match=r"7 sequenced samples belong to nobody.*X-0.*count people"):
+        ingest_maf(maf, store=personal, assembly="GRCh37", unmatched="keep")
     ds = maf_only(tmp_path, maf, unmatched="keep")
     assert ds.sizes["individuals"] == 4 + 7
     new = ds.individual_id.values.tolist().index("X-3")
