@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -83,10 +84,14 @@ class Cluster:
 
     def close(self) -> None:
         """Give the workers back."""
-        if self._client is not None:
+        if self._client is None:
+            return
+        from distributed.utils import silence_logging_cmgr
+
+        with silence_logging_cmgr(logging.ERROR):  # a local cluster's end is no news
             self._client.close()
-        if self._owned is not None:
-            self._owned.close()
+            if self._owned is not None:
+                self._owned.close()
 
 
 def _tree(parts: list[Any], combine: Callable[[Any, Any], Any]) -> Any:

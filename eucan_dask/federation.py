@@ -20,7 +20,7 @@ from eucan_dask.errors import EucanError, Invalid, NotEnoughSites, Refused, Unav
 from eucan_dask.keys import read_public
 from eucan_dask.links import Link, open_link
 from eucan_dask.panel import Panel
-from eucan_dask.partial import Release
+from eucan_dask.partial import Release, indexed
 from eucan_dask.policy import Thresholds
 from eucan_dask.request import AGGREGATORS, Request
 from eucan_dask.result import Result, SiteOutcome
@@ -219,6 +219,7 @@ class Federation:
         dataset = finished.assign(kept).assign_coords(
             {name: total[name] for name in total.coords if name not in finished.coords}
         )
+        dataset = indexed(dataset)
         outcomes = tuple(ask.known[m.name].outcome for m in self.members)
         seconds = time.perf_counter() - start
         return Result(analysis, dataset, outcomes, request.run, request.round + 1, seconds)

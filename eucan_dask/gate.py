@@ -27,6 +27,7 @@ from eucan_dask.policy import Policy, Thresholds
 __all__ = ["RULES", "STRUCTURAL", "Case", "judge", "release", "rule_names"]
 
 Mask = NDArray[np.uint8]
+UNKNOWN_LEVELS = ("missing", "other")
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,8 +104,21 @@ def transcript(case: Case) -> Refused | None:
     return Refused("transcript", "use fewer terms, or an aggregator that does not show the sums")
 
 
+def min_cell_of_terms(case: Case) -> Refused | None:
+    """Cells that yes/no terms and the outcome form, one by one and in pairs, are not small.
+
+    Sums of a model over 0/1 columns are counts, and their products are cross-tabulations.
+    """
+    if not case.analysis.n_parameters(case.panel) or case.public:
+        return None
+    if int(case.arrays["n_smallest_cell"]) >= case.thresholds.min_cell:
+        return None
+    return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
+
+
 STRUCTURAL: tuple[Structural, ...] = (
     min_individuals_whole,
+    min_cell_of_terms,
     max_parameter_ratio,
     min_residual_dof,
     transcript,
@@ -174,7 +188,7 @@ def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> x
         if spec.kind != "count" or not spec.within:
             continue
         value = case.arrays[name]
-        code = _codes(_small(case, spec, value), Hidden.LOW)
+        code = _codes(_small(case, spec, value) & ~_unknown_zero(record, value), Hidden.LOW)
         if not record.grid:  # along a grid the rest is the people still at risk
             rest = case.arrays[spec.within] - value
             code = xr.where(code > 0, code, _codes(_small(case, spec, rest), Hidden.HIGH))
@@ -188,6 +202,15 @@ def _small(case: Case, spec: PartialSpec, value: xr.DataArray) -> xr.DataArray:
     few = value < case.thresholds.min_cell
     hide_zero = case.thresholds.zeros_disclosive and spec.zeros == "policy"
     return few if hide_zero else few & (value > 0)
+
+
+def _unknown_zero(record: Record, value: xr.DataArray) -> xr.DataArray:
+    """Zeros of "missing" and "other": that everything is known says nothing of anybody."""
+    if not record.partition:
+        return xr.zeros_like(value, dtype=bool)
+    labels = value[record.partition].values
+    rest = [str(label).split("|", 1)[-1] in UNKNOWN_LEVELS for label in labels]
+    return (value == 0) & xr.DataArray(rest, dims=(record.partition,))
 
 
 def _within_cell(failing: xr.DataArray, record: Record) -> xr.DataArray:

@@ -16,7 +16,14 @@ from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import Term, column_labels
 
-__all__ = ["NewtonRegression", "record_of", "shared_yields", "terms_table"]
+__all__ = [
+    "NewtonRegression",
+    "forest",
+    "record_of",
+    "shared_yields",
+    "smallest_cell",
+    "terms_table",
+]
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 LARGEST_STANDARDISED = 10.0  # a coefficient beyond it says separation, or a crafted state
@@ -30,6 +37,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
         PartialSpec(n, (), "count", doc="people in the fit"),
         PartialSpec("n_event", (), "count", within=n, doc=events),
         PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
+        PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
         PartialSpec("log_likelihood", (), "sum", within=n, doc="log-likelihood"),
         PartialSpec("score", TERMS, "sum", within=n, doc="its gradient"),
         PartialSpec("information", ("terms", "terms_2"), "sum", within=n, doc="minus its Hessian"),
@@ -171,3 +179,19 @@ def inverse(information: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
     return np.asarray(np.linalg.pinv(standard, rcond=1e-11, hermitian=True)) / np.outer(
         scale, scale
     )
+
+
+def smallest_cell(x: NDArray[np.float64], outcome: NDArray[np.bool_]) -> np.int64:
+    """Fewest people in any cell that the outcome and the 0/1 columns of `x` form, empty ones aside.
+
+    Cells of single columns and of pairs; all people where there is no such cell.
+    """
+    binary = [c for c in x.T if np.isin(c, (0.0, 1.0)).all()]
+    columns = np.stack([outcome.astype(np.float64), *binary], axis=1).astype(np.int64)
+    n = columns.shape[0]
+    both = columns.T @ columns
+    own = np.diag(both)
+    only = own[:, np.newaxis] - both
+    neither = n - both - only - only.T
+    cells = np.concatenate([both.ravel(), only.ravel(), neither.ravel()])
+    return np.int64(cells[cells > 0].min(initial=n))

@@ -246,9 +246,17 @@ def check_declared(
 
 
 def labelled(coords: Coords) -> xr.Dataset:
-    """An empty Dataset with the coordinates a request fixes."""
-    index = {}
+    """An empty Dataset with the labels a request fixes, without indexes.
+
+    Building an index costs a millisecond each, many times a round, and sums need none.
+    """
+    values = {}
     for dim, labels in coords.items():
         numeric = bool(labels) and all(isinstance(v, int | float) for v in labels)
-        index[dim] = (dim, np.array(labels, dtype=np.float64 if numeric else object))
-    return xr.Dataset(coords=index)
+        values[dim] = (dim, np.array(labels, dtype=np.float64 if numeric else object))
+    return xr.Dataset(coords=xr.Coordinates(values, indexes={}))
+
+
+def indexed(ds: xr.Dataset) -> xr.Dataset:
+    """`ds` with an index on every labelled dimension, so that people can select by label."""
+    return ds.assign_coords({d: (d, ds[d].values) for d in ds.dims if d in ds.coords})

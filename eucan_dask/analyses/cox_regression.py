@@ -12,7 +12,14 @@ from eucan_dask.analysis import Column, State, Table, View
 from eucan_dask.cohort import field_of, known
 from eucan_dask.errors import Invalid
 from eucan_dask.kernels.cox import concordance_counts, cox_sums
-from eucan_dask.newton import NewtonRegression, forest, record_of, shared_yields, terms_table
+from eucan_dask.newton import (
+    NewtonRegression,
+    forest,
+    record_of,
+    shared_yields,
+    smallest_cell,
+    terms_table,
+)
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import Term, design, needs, strata_codes
@@ -153,6 +160,7 @@ class CoxRegression(NewtonRegression):
                 "n_individuals": ((), np.int64(rows.sum())),
                 "n_event": ((), n_event),
                 "n_effective": ((), n_event),
+                "n_smallest_cell": ((), smallest_cell(x, event)),
                 "log_likelihood": ((), value),
                 "score": (("terms",), score),
                 "information": (("terms", "terms_2"), information),

@@ -11,7 +11,14 @@ import xarray as xr
 from eucan_dask.analysis import Column, State, Table, View
 from eucan_dask.errors import Invalid
 from eucan_dask.kernels.logistic import logistic_sums
-from eucan_dask.newton import NewtonRegression, forest, record_of, shared_yields, terms_table
+from eucan_dask.newton import (
+    NewtonRegression,
+    forest,
+    record_of,
+    shared_yields,
+    smallest_cell,
+    terms_table,
+)
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import Term, design, needs
@@ -124,6 +131,7 @@ class LogisticRegression(NewtonRegression):
                 "n_individuals": ((), n),
                 "n_event": ((), n_event),
                 "n_effective": ((), np.minimum(n_event, n - n_event)),
+                "n_smallest_cell": ((), smallest_cell(x, y)),
                 "log_likelihood": ((), value),
                 "score": (("terms",), score),
                 "information": (("terms", "terms_2"), information),

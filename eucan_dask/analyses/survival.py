@@ -260,10 +260,10 @@ class Survival(Analysis):
         n = total["cohort_n_individuals"].values[:, np.newaxis]
         at_risk = n - np.concatenate([np.zeros_like(left[:, :1]), left[:, :-1]], axis=1)
         survival, variance = kaplan_meier(event, at_risk)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            half = Z * np.sqrt(variance)
-        low = np.where(survival > 0, survival * np.exp(-half), np.nan)
-        high = np.where(survival > 0, np.minimum(survival * np.exp(half), 1.0), np.nan)
+        alive = survival > 0  # no interval on the log scale once everybody is dead
+        half = Z * np.sqrt(np.where(alive, variance, 0.0))
+        low = np.where(alive, survival * np.exp(-half), np.nan)
+        high = np.where(alive, np.minimum(survival * np.exp(half), 1.0), np.nan)
         rmst, se = restricted_mean(times, survival, event, at_risk, self.horizons)
         statistic, df = _logrank(total)
         grid, contrast = ("cohorts", "times"), ("contrasts",)

@@ -15,7 +15,7 @@ from eucan_dask.block import evaluate
 from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
 from eucan_dask.panel import Panel
-from eucan_dask.partial import Partial, Release, labelled
+from eucan_dask.partial import Partial, Release, indexed, labelled
 from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request
 from eucan_dask.total import combine, gate_pool
@@ -160,10 +160,10 @@ def run_over(
         total = combine(analysis, request.coords, releases)
         if not isinstance(analysis, IterativeAnalysis):
             pooled = gate_pool(analysis, case.panel, total, thresholds(0))
-            return total, analysis.finalize(pooled), releases
+            return total, indexed(analysis.finalize(pooled)), releases
         state = analysis.update(request.state() or {}, total)
         if int(state["done"]) or request.round + 1 >= analysis.max_iterations:
-            return total, analysis.finalize(total, state), releases
+            return total, indexed(analysis.finalize(total, state)), releases
         names = [s.name for s in analysis.yields if s.kind != "evidence"]
         request = request.next_round({n: total[n].values for n in names})
 
