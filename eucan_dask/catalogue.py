@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class Catalogue:
         self,
         analysis: Analysis,
         panel: Panel,
-        cohorts: Iterable[Cohort],
+        cohorts: Sequence[Cohort],
         complete: Iterable[str],
         *,
         unlisted_genes: bool = False,
@@ -83,7 +83,7 @@ class Catalogue:
         for name in wanted:
             if name not in fields:
                 raise unknown("field", name, fields, where=analysis.name)
-        for name, levels in _levels(analysis):
+        for name, levels in [*_levels(analysis), *(pair for c in cohorts for pair in c.levels())]:
             entry = fields.get(name, {"open": True, "categories": []})
             for level in levels if not entry["open"] else ():
                 if level not in entry["categories"]:

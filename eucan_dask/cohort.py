@@ -96,6 +96,16 @@ class Cohort:
         """Symbols of the genes the criteria look at."""
         return {leaf["gene"] for leaf in _leaves(self.tree) if "gene" in leaf}
 
+    def levels(self) -> list[tuple[str, tuple[str, ...]]]:
+        """(field, levels) of every criterion that names levels of a category."""
+        found = []
+        for leaf in _leaves(self.tree):
+            named = leaf.get("in", [leaf["equals"]] if "equals" in leaf else [])
+            levels = tuple(level for level in named if isinstance(level, str))
+            if levels:
+                found.append((str(leaf["field"]), levels))
+        return found
+
     def describe(self) -> str:
         """The criteria in words."""
         return _words(self.tree) if self.tree else "everybody"

@@ -190,12 +190,28 @@ def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> x
         value = case.arrays[name]
         code = _codes(_small(case, spec, value) & ~_unknown_zero(record, value), Hidden.LOW)
         if not record.grid:  # along a grid the rest is the people still at risk
-            rest = case.arrays[spec.within] - value
-            code = xr.where(code > 0, code, _codes(_small(case, spec, rest), Hidden.HIGH))
+            within = case.arrays[spec.within]
+            rest = _codes(_small(case, spec, within - value), Hidden.HIGH)
+            code = xr.where(code > 0, code, rest)
+            # Of so few people a small count and a small rest are not far apart: do not say which.
+            close = (within < 2 * case.thresholds.min_cell).broadcast_like(code)
+            code = xr.where((code > 0) & close, np.uint8(Hidden.EITHER), code)
         if set(spec.dims) != set(record.dims):
             code = _codes(_within_cell(code > 0, record), Hidden.WHOLE)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
+    if record.grid and mask is not None:
+        left = _codes(_few_left(case, record), Hidden.WHOLE)
+        mask = xr.where(mask > 0, mask, left)
     return mask
+
+
+def _few_left(case: Case, record: Record) -> xr.DataArray:
+    """Where the people of a cohort less every flow along the grid are some, but few."""
+    spec = case.spec(record.variables[0])
+    left = case.arrays[spec.within]
+    for name in record.variables:
+        left = left - case.arrays[name].sum(record.grid)
+    return (left > 0) & (left < case.thresholds.min_cell)
 
 
 def _small(case: Case, spec: PartialSpec, value: xr.DataArray) -> xr.DataArray:
@@ -221,7 +237,11 @@ def _within_cell(failing: xr.DataArray, record: Record) -> xr.DataArray:
 def complement(
     case: Case, record: Record, masks: Mapping[str, xr.DataArray]
 ) -> xr.DataArray | None:
-    """Hidden cells of one classification number at least two and hold at least `min_cell`."""
+    """Hidden cells of one classification protect each other.
+
+    They number at least two, and given their sum each can hold `min_cell` - 1 values or more. All
+    carry one code: which of them is small would narrow the others.
+    """
     if not record.partition:
         return None
     (name,) = record.variables
@@ -234,18 +254,25 @@ def complement(
     flat_codes = codes.reshape(-1, len(labels))
     for row_counts, row_codes in zip(flat_counts, flat_codes, strict=True):
         for group in groups:
-            _complete(row_counts, row_codes, group, case.thresholds.min_cell)
+            _complete(row_counts, row_codes, group, case.thresholds)
     dims = tuple(d for d in own.dims if d != record.partition) + (record.partition,)
     return xr.DataArray(codes, dims=dims).transpose(*own.dims)
 
 
-def _complete(counts: NDArray[np.int64], codes: Mask, group: NDArray[np.bool_], least: int) -> None:
+def _complete(
+    counts: NDArray[np.int64], codes: Mask, group: NDArray[np.bool_], limits: Thresholds
+) -> None:
     """Hide the smallest shown cells of `group` until the hidden ones protect each other."""
+    if not codes[group].any() or (codes[group] == Hidden.SUPPORT).all():
+        return
+    least = 0 if limits.zeros_disclosive else 1
     while True:
         hidden = group & (codes > 0)
         shown = np.flatnonzero(group & (codes == 0))
-        done = not hidden.any() or (hidden.sum() >= 2 and counts[hidden].sum() >= least)
-        if done or not shown.size or (codes[group] == Hidden.SUPPORT).all():
+        n_values = counts[hidden].sum() - least * hidden.sum() + 1
+        enough = hidden.sum() >= 2 and n_values >= limits.min_cell - 1
+        codes[hidden] = Hidden.COMPLEMENT
+        if (enough and counts[hidden].sum() >= limits.min_cell) or not shown.size:
             return
         codes[shown[np.argmin(counts[shown])]] = Hidden.COMPLEMENT
 
@@ -273,7 +300,8 @@ def judge(
                 continue
             codes = codes.broadcast_like(mask).transpose(*mask.dims)
             n_new = int(((mask == 0) & (codes > 0)).sum())
-            mask = xr.where(mask > 0, mask, codes).astype(np.uint8)
+            recoded = rule is complement
+            mask = (codes if recoded else xr.where(mask > 0, mask, codes)).astype(np.uint8)
             if n_new:
                 findings.append(_finding(rule.__name__, record, case, n_new))
         masks[record.name] = mask

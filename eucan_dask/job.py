@@ -100,7 +100,9 @@ def read_job(path: Path | str) -> Job:
     if table["purpose"] not in DUO_PURPOSES:
         raise unknown("purpose", table["purpose"], DUO_PURPOSES, where=where)
     panel_table = dict(table["panel"])
-    unlisted = panel_table.pop("unlisted_genes", False)
+    flag = config.Key(bool, default=False)
+    unlisted = flag.value(panel_table, "unlisted_genes", f"{where} [panel]")
+    panel_table.pop("unlisted_genes", None)
     panel = Panel.from_toml(_with_files(panel_table, path), where=f"{where} [panel]")
     cohorts = tuple(_cohort(row, where) for row in table["cohorts"]) or (Cohort("everybody"),)
     if not table["analyses"]:
@@ -113,14 +115,16 @@ def read_job(path: Path | str) -> Job:
         panel=panel,
         cohorts=cohorts,
         questions=tuple(_question(row, cohorts, panel, where) for row in table["analyses"]),
-        unlisted_genes=bool(unlisted),
+        unlisted_genes=unlisted,
     )
 
 
 def _with_files(table: Mapping[str, Any], job: Path) -> dict[str, Any]:
     panel = dict(table)
     if "genes_file" in panel:
-        file = job.parent / str(panel.pop("genes_file"))
+        name = config.Key(str).value(panel, "genes_file", f"{job.name} [panel]")
+        file = job.parent / name
+        del panel["genes_file"]
         try:
             lines = file.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:

@@ -126,10 +126,11 @@ class Hidden(IntEnum):
     WHOLE = 5  # another value of the same record fails
     MERGED = 6  # on the pool: counted at the next grid point shown
     TAIL = 7  # on the pool: past the last grid point that can be shown
+    EITHER = 8  # the count or the rest of its people is small, and saying which would tell
 
 
 # Kinds that depend on the value itself: a total that lacks such a site is no point estimate.
-VALUE_KINDS = (Hidden.LOW, Hidden.HIGH, Hidden.COMPLEMENT, Hidden.WHOLE)
+VALUE_KINDS = (Hidden.LOW, Hidden.HIGH, Hidden.COMPLEMENT, Hidden.WHOLE, Hidden.EITHER)
 
 
 @dataclass(frozen=True)

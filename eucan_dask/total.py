@@ -119,7 +119,8 @@ def gate_pool(
     masks, _ = judge(case, gridless)
     out = total.copy()
     for record in gridless:
-        mask = masks[record.name]
+        # A total that lacks a site is an interval already: its visible part is not judged again.
+        mask = masks[record.name].where(total[f"{record.name}_n_hidden"] == 0, 0).astype(np.uint8)
         out[f"{record.name}_pool_hidden"] = mask
         spec = bounded(analysis, record)
         if spec is not None:
@@ -134,47 +135,62 @@ def gate_pool(
             out[name] = xr.where(mask > 0, 0, total[name]).transpose(*dims)
     for record in analysis.records:
         if record.grid:
-            _merge_record(out, record, thresholds.min_cell)
+            _merge_record(analysis, out, record, thresholds.min_cell)
     return out
 
 
-def _merge_record(total: xr.Dataset, record: Record, least: int) -> None:
-    flows = [name for name in record.variables if record.grid in total[name].dims]
+def _merge_record(analysis: Analysis, total: xr.Dataset, record: Record, least: int) -> None:
+    """Merge the flows of a record along its grid; a record it needs takes it down whole."""
+    flows = list(record.variables)
     stacked = np.stack([total[name].transpose(..., record.grid).values for name in flows])
-    shape = stacked.shape
-    flat = stacked.reshape(len(flows), -1, shape[-1])
+    dims = tuple(d for d in total[flows[0]].dims if d != record.grid)
+    within = next(s for s in analysis.yields if s.name == flows[0]).within
+    people = total[within].transpose(*dims).values.reshape(-1)
+    needed = np.zeros(people.shape, np.uint8)
+    for name in record.needs:
+        needed = np.maximum(needed, total[f"{name}_pool_hidden"].transpose(*dims).values.ravel())
+    flat = stacked.reshape(len(flows), -1, stacked.shape[-1])
     codes = np.zeros(flat.shape[1:], np.uint8)
     for row in range(flat.shape[1]):
-        flat[:, row], codes[row] = merge_grid(flat[:, row], least)
-    dims = tuple(d for d in total[flows[0]].dims if d != record.grid) + (record.grid,)
+        flat[:, row], codes[row] = merge_grid(flat[:, row], int(people[row]), least)
+        if needed[row]:
+            flat[:, row], codes[row] = 0, needed[row]
+    dims = (*dims, record.grid)
     for i, name in enumerate(flows):
-        merged = xr.DataArray(flat[i].reshape(shape[1:]), dims=dims)
+        merged = xr.DataArray(flat[i].reshape(stacked.shape[1:]), dims=dims)
         total[name] = merged.transpose(*total[name].dims)
-    total[f"{record.name}_pool_hidden"] = (dims, codes.reshape(shape[1:]))
+    total[f"{record.name}_pool_hidden"] = (dims, codes.reshape(stacked.shape[1:]))
 
 
-def merge_grid(flows: NDArray[np.int64], least: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def merge_grid(
+    flows: NDArray[np.int64], people: int, least: int
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Neighbouring grid steps merged until every flow is zero or at least `least`.
 
     Parameters
     ----------
     flows
         Counts (F, T) leaving the risk set at each grid point: events, withdrawals.
+    people
+        Size of the risk set at the start.
 
     Returns
     -------
     The flows, each counted at the last grid point of its merged step, and codes (T,): `SHOWN` at
-    that point, `MERGED` before it, `TAIL` past the last step that could be closed.
+    that point, `MERGED` before it, `TAIL` past the last step that could be closed with nobody, or
+    at least `least`, left.
     """
     merged = np.zeros_like(flows)
     codes = np.full(flows.shape[1], Hidden.MERGED, np.uint8)
     running = np.zeros(flows.shape[0], np.int64)
-    last = -1
     for j in range(flows.shape[1]):
         running += flows[:, j]
         if ((running == 0) | (running >= least)).all():
             merged[:, j], codes[j] = running, Hidden.SHOWN
             running[:] = 0
-            last = j
-    codes[last + 1 :] = Hidden.TAIL
+    while 0 < people - merged.sum() < least and (codes == Hidden.SHOWN).any():
+        last = np.flatnonzero(codes == Hidden.SHOWN)[-1]
+        merged[:, last], codes[last] = 0, Hidden.MERGED
+    shown = np.flatnonzero(codes == Hidden.SHOWN)
+    codes[(shown[-1] + 1 if shown.size else 0) :] = Hidden.TAIL
     return merged, codes
