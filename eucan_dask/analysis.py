@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 import json
-import pkgutil
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid, unknown
+from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 
@@ -32,14 +25,10 @@ __all__ = [
     "Table",
     "View",
     "check_cohorts",
-    "find",
-    "load",
     "parameters",
-    "registry",
 ]
 
 State = Mapping[str, NDArray[Any]]
-ENTRY_POINT_GROUP = "eucan_dask.analyses"
 
 
 @dataclass(frozen=True)
@@ -138,9 +127,14 @@ class Analysis:
         everyone = np.ones(ds.sizes["individuals"], dtype=bool)
         return ds.assign(individual_eligible=(("individuals",), everyone))
 
-    def family(self) -> str:
-        """The releases of one summand, for the ledger: endpoint, fields, terms; not the cohort."""
-        return f"{self.name}:{json.dumps(parameters(self), sort_keys=True)}"
+    def summands(self, panel: Panel) -> Mapping[str, str]:
+        """What is added up, for the ledger: each summand and the shape it is released in.
+
+        Two answers that share a summand may not rest on nearly the same people, and may not show
+        the same people in two shapes: subtracted, they would show the few that differ. A summand
+        is an endpoint, a field, a term; never a cohort. The shape is a grid, bins or levels.
+        """
+        return {self.name: ""}
 
     def n_parameters(self, panel: Panel) -> int:
         """Parameters of a model, for the rule of parameters against people; 0 for counts."""
@@ -205,126 +199,6 @@ def parameters(analysis: Analysis) -> dict[str, Any]:
     """The parameters as plain values that survive JSON."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(analysis)))
     return plain
-
-
-def load(name: str, table: Mapping[str, Any], *, where: str = "analysis") -> Analysis:
-    """An analysis by name, from parameters as JSON or TOML has them.
-
-    Raises
-    ------
-    Invalid
-        If the analysis or a parameter is unknown, or a value does not fit.
-    """
-    kind = find(name, where=where)
-    hints = typing.get_type_hints(kind)
-    names = {f.name for f in dataclasses.fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in names:
-            raise unknown("parameter", key, names, where=f"{where}, {name}")
-        values[key] = _fit(value, hints[key], f"{where}, {name}.{key}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        lacking = [
-            f.name
-            for f in dataclasses.fields(kind)
-            if f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
-            and f.name not in values
-        ]
-        raise Invalid(
-            "parameters are missing", where=f"{where}, {name}", expected=lacking
-        ) from error
-
-
-def _fit(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the annotated type: lists become tuples, tables become tuples of pairs."""
-    origin = typing.get_origin(hint)
-    if origin is types.UnionType:
-        options = typing.get_args(hint)
-        for option in options:
-            try:
-                return _fit(value, option, where)
-            except Invalid:
-                continue
-        raise Invalid("has the wrong type", where=where, expected=str(hint), found=value)
-    if origin is tuple:
-        inner = typing.get_args(hint)
-        if not isinstance(value, list | tuple):
-            raise Invalid("must be a list", where=where, found=type(value).__name__)
-        if inner[-1] is Ellipsis:
-            return tuple(_fit(v, inner[0], where) for v in value)
-        if len(value) != len(inner):
-            raise Invalid(f"must have {len(inner)} entries", where=where, found=len(value))
-        return tuple(_fit(v, t, where) for v, t in zip(value, inner, strict=True))
-    if dataclasses.is_dataclass(hint):
-        return _fit_dataclass(value, hint, where)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(hint, type) or type(value) is not hint:
-        raise Invalid("has the wrong type", where=where, expected=str(hint), found=repr(value))
-    return value
-
-
-def _fit_dataclass(value: Any, hint: Any, where: str) -> Any:
-    if isinstance(value, str):  # shorthand: a string is the first field
-        value = {dataclasses.fields(hint)[0].name: value}
-    if not isinstance(value, Mapping):
-        raise Invalid("must be a name or a table", where=where, found=type(value).__name__)
-    hints = typing.get_type_hints(hint)
-    for key in value:
-        if key not in hints:
-            raise unknown("key", key, hints, where=where)
-    return hint(**{k: _fit(v, hints[k], f"{where}.{k}") for k, v in value.items()})
-
-
-@lru_cache(maxsize=1)
-def registry() -> dict[str, type[Analysis]]:
-    """Every analysis: the modules of `eucan_dask.analyses` and the entry points of other packages.
-
-    Raises
-    ------
-    Invalid
-        If two analyses share a name, or an entry point is no analysis.
-    """
-    found: dict[str, type[Analysis]] = {}
-    package = importlib.import_module("eucan_dask.analyses")
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"eucan_dask.analyses.{info.name}")
-        for _, kind in inspect.getmembers(module, _is_analysis):
-            if kind.__module__ == module.__name__:
-                _add(found, kind)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        kind = point.load()
-        if not _is_analysis(kind):
-            raise Invalid("entry point is no Analysis", where=f"{ENTRY_POINT_GROUP}:{point.name}")
-        _add(found, kind)
-    return dict(sorted(found.items()))
-
-
-def _is_analysis(value: object) -> bool:
-    return inspect.isclass(value) and issubclass(value, Analysis) and hasattr(value, "name")
-
-
-def _add(found: dict[str, type[Analysis]], kind: type[Analysis]) -> None:
-    if kind.name in found and found[kind.name] is not kind:
-        raise Invalid("two analyses share a name", where=kind.name, remedy="rename one")
-    found[kind.name] = kind
-
-
-def find(name: str, *, where: str = "analysis") -> type[Analysis]:
-    """The analysis class called `name`.
-
-    Raises
-    ------
-    Invalid
-        If there is none; the nearest name is suggested.
-    """
-    known = registry()
-    if name not in known:
-        raise unknown("analysis", name, known, where=where)
-    return known[name]
 
 
 def check_cohorts(analysis: Analysis, cohorts: tuple[Cohort, ...]) -> None:

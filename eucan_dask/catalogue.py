@@ -68,7 +68,7 @@ class Catalogue:
         analysis: Analysis,
         panel: Panel,
         cohorts: Sequence[Cohort],
-        complete: Iterable[str],
+        complete: Sequence[str],
         *,
         unlisted_genes: bool = False,
     ) -> None:
@@ -79,7 +79,7 @@ class Catalogue:
         ]
         for cohort in cohorts:
             wanted += sorted(cohort.fields())
-        wanted += list(complete)
+        wanted += [name for name in complete if not name.startswith("gene:")]
         for name in wanted:
             if name not in fields:
                 raise unknown("field", name, fields, where=analysis.name)
@@ -89,11 +89,14 @@ class Catalogue:
                 if level not in entry["categories"]:
                     raise unknown("level", level, entry["categories"], where=f"field {name!r}")
         if not unlisted_genes and not self.hides_genes():
-            self._check_genes(analysis, panel, cohorts)
+            known = [n.removeprefix("gene:") for n in complete if n.startswith("gene:")]
+            self._check_genes(analysis, [*panel.genes, *known], cohorts)
 
-    def _check_genes(self, analysis: Analysis, panel: Panel, cohorts: Iterable[Cohort]) -> None:
+    def _check_genes(
+        self, analysis: Analysis, genes: Iterable[str], cohorts: Iterable[Cohort]
+    ) -> None:
         listed = self.genes()
-        asked = [*panel.genes, *(g for c in cohorts for g in sorted(c.genes()))]
+        asked = [*genes, *(g for c in cohorts for g in sorted(c.genes()))]
         asked += [value for name, value in _strings(analysis) if name == "gene" and value]
         for gene in asked:
             if gene not in listed:

@@ -76,10 +76,12 @@ class Cluster:
         def submit(*args: Any, call: Callable[..., Any] = add) -> Any:
             return client.submit(call, *args, pure=False)
 
+        from distributed import CancelledError, KilledWorker
+
         parts = [submit(*block, call=function) for block in blocks]
         try:
             return _tree(parts, submit).result()
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, CancelledError, KilledWorker) as error:
             raise Unavailable(f"the cluster failed: {type(error).__name__}") from error
 
     def close(self) -> None:
@@ -132,6 +134,13 @@ def open_cluster(table: Mapping[str, Any], *, where: str = "[cluster]") -> Clust
             return Cluster(Client(values["address"], timeout=10, set_as_default=False))
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"no scheduler answers at {values['address']}") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise Invalid(
+                "is no address of a scheduler",
+                where=where,
+                expected="tcp://HOST:PORT",
+                found=values["address"],
+            ) from error
     local = LocalCluster(
         n_workers=1,
         threads_per_worker=values["threads"],

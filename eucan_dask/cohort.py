@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,10 @@ def _check_gene(node: Mapping[str, Any], where: str) -> None:
         raise Invalid("a gene criterion is { gene, mutated, classes? }", where=where)
     if not isinstance(node["gene"], str) or not isinstance(node["mutated"], bool):
         raise Invalid("gene must be a symbol and mutated true or false", where=where)
-    for name in node.get("classes", []):
+    classes = node.get("classes", [])
+    if not isinstance(classes, list):
+        raise Invalid("classes must be a list", where=f"{where}, gene {node['gene']!r}")
+    for name in classes:
         if name not in VARIANT_CLASSIFICATIONS:
             raise unknown("variant class", name, VARIANT_CLASSIFICATIONS, where=where)
 
@@ -231,11 +235,17 @@ def _check_field(node: Mapping[str, Any], where: str) -> None:
             expected="equals, in, min/max or present = true",
             found=sorted(keys - {"field"}),
         )
-    numbers = [node[k] for k in ("min", "max") if k in node]
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in numbers):
-        raise Invalid("min and max must be numbers", where=f"{where}, field {node['field']!r}")
+    if not isinstance(node["field"], str):
+        raise Invalid("field must be a name", where=where, found=node["field"])
+    place = f"{where}, field {node['field']!r}"
+    for value in (node[k] for k in ("min", "max") if k in node):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise Invalid("min and max must be numbers", where=place, found=value)
     if "in" in node and (not isinstance(node["in"], list) or not node["in"]):
-        raise Invalid("in must be a list", where=f"{where}, field {node['field']!r}")
+        raise Invalid("in must be a list", where=place)
+    for value in node["in"] if "in" in node else [node.get("equals", "")]:
+        if not isinstance(value, str | int | float) or value != value:
+            raise Invalid("a level is text, a number or true/false", where=place, found=value)
     if "present" in node and node["present"] is not True:
         raise Invalid("present must be true", where=where, remedy="wrap it in not = { ... }")
 

@@ -11,9 +11,9 @@ from typing import Any
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
 from eucan_dask.federation import Federation
-from eucan_dask.gate import rule_names
 from eucan_dask.job import Job, Question
 from eucan_dask.panel import Panel
+from eucan_dask.rules import rule_names
 
 __all__ = ["describe", "explain", "job_template"]
 

@@ -23,7 +23,7 @@ from eucan_dask.panel import Panel
 from eucan_dask.partial import Release, indexed
 from eucan_dask.policy import Thresholds
 from eucan_dask.request import AGGREGATORS, Request
-from eucan_dask.result import Result, SiteOutcome
+from eucan_dask.result import Result, SiteOutcome, blank_hidden
 from eucan_dask.total import combine, gate_pool
 from eucan_dask.versions import code_digest
 
@@ -152,12 +152,18 @@ class Federation:
 
         Raises
         ------
+        Unavailable, NotEnoughSites
+            If none answers, or fewer than `min_sites` do.
         Invalid
             If a site calls itself something else than the federation file does.
         """
-        hellos = {}
+        hellos, away = {}, {}
         for member in self.members:
-            found = member.link.hello()
+            try:
+                found = member.link.hello()
+            except (Unavailable, OSError) as error:
+                away[member.name] = str(error)
+                continue
             if found["site"] != member.name:
                 raise Invalid(
                     "the site behind the link has another name",
@@ -166,6 +172,11 @@ class Federation:
                     remedy="correct the federation file",
                 )
             hellos[member.name] = found
+        told = "; ".join(f"{name}: {reason}" for name, reason in away.items())
+        if not hellos:
+            raise Unavailable(f"no site answers; {told}")
+        if len(hellos) < self.min_sites:
+            raise NotEnoughSites(f"fewer than {self.min_sites} sites answer; {told}")
         return hellos
 
     def run(
@@ -219,7 +230,7 @@ class Federation:
         dataset = finished.assign(kept).assign_coords(
             {name: total[name] for name in total.coords if name not in finished.coords}
         )
-        dataset = indexed(dataset)
+        dataset = indexed(blank_hidden(dataset, analysis))
         outcomes = tuple(ask.known[m.name].outcome for m in self.members)
         seconds = time.perf_counter() - start
         return Result(analysis, dataset, outcomes, request.run, request.round + 1, seconds)
@@ -279,7 +290,7 @@ class _Question:
             answer = member.link.send(raw)
             release = wire.decode_release(answer, request, member.key)
             if release.site != member.name:
-                raise Invalid("the answer comes from another site", where=member.name)
+                raise Invalid("comes from another site", found=release.site)
             outcome = replace(
                 outcome,
                 status="answered" if release.status == "released" else release.status,
@@ -295,11 +306,13 @@ class _Question:
             )
         except (Unavailable, OSError) as error:
             outcome = replace(outcome, status="unavailable", reason=str(error))
+        except Invalid as error:
+            raise Invalid(f"its answer {error}", where=member.name) from error
         kept = release if release is not None and release.status == "released" else None
         self.known[member.name] = _Ask(outcome, kept)
 
     def _too_few(self, request: Request) -> EucanError:
-        outcomes = [ask.outcome for ask in self.known.values()]
+        outcomes = [ask.outcome for _, ask in sorted(self.known.items())]
         least = self.federation.min_sites
         lost = [o for o in outcomes if o.status != "answered"]
         told = "; ".join(f"{o.site}: {o.reason}" for o in lost)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from eucan_dask import config
-from eucan_dask.analysis import Analysis, check_cohorts, load
+from eucan_dask.analysis import Analysis, check_cohorts
 from eucan_dask.catalogue import Catalogue
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, unknown
 from eucan_dask.panel import Panel
 from eucan_dask.policy import TIERS
+from eucan_dask.registry import load
 from eucan_dask.request import AGGREGATORS
 
 __all__ = ["DUO_PURPOSES", "Job", "Question", "read_job"]
@@ -105,6 +106,9 @@ def read_job(path: Path | str) -> Job:
     panel_table.pop("unlisted_genes", None)
     panel = Panel.from_toml(_with_files(panel_table, path), where=f"{where} [panel]")
     cohorts = tuple(_cohort(row, where) for row in table["cohorts"]) or (Cohort("everybody"),)
+    labels = [cohort.label for cohort in cohorts]
+    if len(set(labels)) < len(labels):
+        raise Invalid("two cohorts share a label", where=f"{where} [[cohorts]]", found=labels)
     if not table["analyses"]:
         raise Invalid("asks nothing", where=where, remedy="add an [[analyses]] table")
     return Job(
@@ -154,7 +158,7 @@ def _question(row: object, cohorts: tuple[Cohort, ...], panel: Panel, where: str
     analysis = load(values["name"], values["parameters"], where=where)
     known = {cohort.label: cohort for cohort in cohorts}
     for label in values["cohorts"]:
-        if label not in known:
+        if not isinstance(label, str) or label not in known:
             raise unknown("cohort", label, known, where=f"{where}, {analysis.name}")
     chosen = tuple(known[label] for label in values["cohorts"]) or cohorts
     check_cohorts(analysis, chosen)

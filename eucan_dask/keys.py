@@ -22,7 +22,11 @@ def write_pair(private: Path, public: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    try:
+        handle = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Invalid("a key is there already", where=private, remedy="keep it") from error
+    with os.fdopen(handle, "wb") as file:
         file.write(pem)
     public.write_bytes(
         key.public_key().public_bytes(
@@ -35,7 +39,7 @@ def read_private(path: Path) -> Ed25519PrivateKey:
     """The private key in a PEM file."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: under a password
         raise Invalid("is no readable private key", where=path) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise Invalid("is not an Ed25519 key", where=path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,20 @@ from eucan_dask.errors import Invalid, Refused, Unavailable
 __all__ = ["Ledger"]
 
 FORMAT = 1
-EVERY_FAMILY = "*"
+EVERY_SUMMAND = "*"
 SCHEMA = """
 create table if not exists meta (format integer not null);
 create table if not exists people (row integer primary key, key blob not null unique);
 create table if not exists memberships (
-    id integer primary key, family text not null, digest text not null, n integer not null,
-    members blob not null, run text not null, analysis text not null, freeze text not null,
-    at text not null default current_timestamp, unique (family, digest));
+    id integer primary key, summand text not null, digest text not null, shape text not null,
+    n integer not null, members blob not null, run text not null, analysis text not null,
+    freeze text not null, at text not null default current_timestamp,
+    unique (summand, digest, freeze));
 create table if not exists rounds (
     question text not null, round integer not null, digest text not null,
     primary key (question, round));
+create table if not exists answered (
+    question text not null, round integer not null, primary key (question, round));
 """
 
 Bits = NDArray[np.uint8]
@@ -82,7 +86,7 @@ class Ledger:
         *,
         criteria: NDArray[np.bool_],
         used: NDArray[np.bool_],
-        family: str,
+        summands: Mapping[str, str],
         least: int,
         smallest: int,
         run: str,
@@ -95,7 +99,10 @@ class Ledger:
         ----------
         criteria, used
             Members by the criteria and people actually used, (individuals, cohorts). The first
-            are compared over all families, the second within `family`.
+            are compared over everything, the second within each summand.
+        summands
+            What is added up, and in which shape. People whose summand was released in one shape
+            are not shown in another: two grids or two sets of bins differ by few people.
         least
             Two memberships are equal or differ by at least so many people; 0 compares nothing.
         smallest
@@ -104,34 +111,26 @@ class Ledger:
         Raises
         ------
         Refused
-            If a membership differs from a recorded one by 1 .. least - 1 people; nothing is
-            recorded then.
+            If a membership differs from a recorded one by 1 .. least - 1 people, or was released
+            in another shape; nothing is recorded then.
         """
+        entry = _Entry(run, analysis, freeze)
+        sets = [(EVERY_SUMMAND, "", criteria)]
+        sets += [(name, _text_digest(shape), used) for name, shape in summands.items()]
         with self._open() as db:
             db.execute("begin immediate")
-            rows = self._rows(db, individuals)
-            n_rows = db.execute("select count(*) from people").fetchone()[0]
-            digest = hashlib.sha256(family.encode()).hexdigest()
-            for name, members in ((EVERY_FAMILY, criteria), (digest, used)):
-                for column in members.T:
-                    n = int(column.sum())
-                    if n < max(smallest, 1):
-                        continue
-                    bits = np.zeros(n_rows, dtype=bool)
-                    bits[rows[column]] = True
-                    packed = np.packbits(bits)
-                    if self._too_close(db, name, packed, least):
-                        db.execute("rollback")
-                        raise Refused(
-                            "min_cohort_difference",
-                            "use a cohort that was asked before, or one that differs more",
-                        )
-                    db.execute(
-                        "insert or ignore into memberships "
-                        "(family, digest, n, members, run, analysis, freeze) "
-                        "values (?, ?, ?, ?, ?, ?, ?)",
-                        (name, _digest(packed), n, packed.tobytes(), run, analysis, freeze),
-                    )
+            try:
+                rows = self._rows(db, individuals)
+                n_rows = db.execute("select count(*) from people").fetchone()[0]
+                for name, shape, members in sets:
+                    for column in members.T:
+                        if int(column.sum()) >= max(smallest, 1):
+                            bits = np.zeros(n_rows, dtype=bool)
+                            bits[rows[column]] = True
+                            _keep(db, name, shape, np.packbits(bits), entry, least)
+            except Refused:
+                db.execute("rollback")
+                raise
             db.execute("commit")
 
     def _rows(self, db: sqlite3.Connection, individuals: Sequence[str]) -> NDArray[np.int64]:
@@ -140,26 +139,21 @@ class Ledger:
         known = dict(db.execute("select key, row from people"))
         return np.array([known[key] - 1 for key in keys], dtype=np.int64)
 
-    def _too_close(self, db: sqlite3.Connection, family: str, bits: Bits, least: int) -> bool:
-        if least <= 1:
-            return False
-        digest = _digest(bits)
-        for other_digest, blob in db.execute(
-            "select digest, members from memberships where family = ?", (family,)
-        ):
-            if other_digest == digest:
-                return False
-            other = np.frombuffer(blob, np.uint8)
-            size = max(other.size, bits.size)
-            apart = np.bitwise_count(_padded(bits, size) ^ _padded(other, size)).sum()
-            if apart < least:
-                return True
-        return False
-
     def check_rounds(self, question: str, digests: Sequence[str]) -> None:
-        """Refuse a history that contradicts the rounds answered before; remember it otherwise."""
+        """Refuse a history that contradicts the rounds answered before; remember it otherwise.
+
+        Raises
+        ------
+        Refused
+            If a round of the history is not the one seen before, or was never answered here.
+        """
         with self._open() as db:
             db.execute("begin immediate")
+            answered = (question, len(digests) - 1)
+            select = "select 1 from answered where question = ? and round = ?"
+            if digests and db.execute(select, answered).fetchone() is None:
+                db.execute("rollback")
+                raise Refused("history", "start the fit again")
             known = dict(
                 db.execute("select round, digest from rounds where question = ?", (question,))
             )
@@ -170,18 +164,68 @@ class Ledger:
                 db.execute(
                     "insert or ignore into rounds values (?, ?, ?)", (question, round_, digest)
                 )
+            db.execute("insert or ignore into answered values (?, ?)", (question, len(digests)))
             db.execute("commit")
 
     def summary(self) -> list[dict[str, object]]:
         """What was released, for the steward: when, which run and analysis, how many people."""
         with self._open() as db:
             found = db.execute(
-                "select at, run, analysis, freeze, n from memberships where family != ? "
+                "select at, run, analysis, summand, freeze, n from memberships where summand != ? "
                 "order by id",
-                (EVERY_FAMILY,),
+                (EVERY_SUMMAND,),
             ).fetchall()
-        names = ("at", "run", "analysis", "freeze", "n_individuals")
+        names = ("at", "run", "analysis", "summand", "freeze", "n_individuals")
         return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a recorded membership was released for."""
+
+    run: str
+    analysis: str
+    freeze: str
+
+
+def _keep(
+    db: sqlite3.Connection, summand: str, shape: str, bits: Bits, entry: _Entry, least: int
+) -> None:
+    """Record a membership, or raise `Refused` where an earlier one forbids it."""
+    digest = _digest(bits)
+    select = "select digest, shape, members from memberships where summand = ?"
+    for other, other_shape, blob in db.execute(select, (summand,)) if least > 1 else ():
+        if other == digest and other_shape != shape:
+            raise Refused("one_shape", "use the grid, bins or levels that were asked before")
+        if other != digest and 0 < _apart(bits, np.frombuffer(blob, np.uint8)) < least:
+            raise Refused(
+                "min_cohort_difference",
+                "use a cohort that was asked before, or one that differs more",
+            )
+    db.execute(
+        "insert or ignore into memberships "
+        "(summand, digest, shape, n, members, run, analysis, freeze) "
+        "values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            summand,
+            digest,
+            shape,
+            int(np.bitwise_count(bits).sum()),
+            bits.tobytes(),
+            entry.run,
+            entry.analysis,
+            entry.freeze,
+        ),
+    )
+
+
+def _apart(left: Bits, right: Bits) -> int:
+    size = max(left.size, right.size)
+    return int(np.bitwise_count(_padded(left, size) ^ _padded(right, size)).sum())
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def _padded(bits: Bits, size: int) -> Bits:

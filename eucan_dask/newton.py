@@ -17,7 +17,10 @@ from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import Term, column_labels
 
 __all__ = [
+    "CONVERGENCE",
     "NewtonRegression",
+    "effective_number",
+    "fit_table",
     "forest",
     "record_of",
     "shared_yields",
@@ -37,6 +40,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
         PartialSpec(n, (), "count", doc="people in the fit"),
         PartialSpec("n_event", (), "count", within=n, doc=events),
         PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
+        PartialSpec("n_weight", (), "evidence", doc="effective number of people by weight"),
         PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
         PartialSpec("log_likelihood", (), "sum", within=n, doc="log-likelihood"),
         PartialSpec("score", TERMS, "sum", within=n, doc="its gradient"),
@@ -56,6 +60,16 @@ def terms_table(ratio: str) -> Table:
     """The table of coefficients; `ratio` is "hr" or "or"."""
     names = ("coef", "se", ratio, "low", "high", "p_value")
     return Table("terms", TERMS, ("term",), tuple(Column(n) for n in names), "fit")
+
+
+def fit_table(*names: str) -> Table:
+    """The one-row table of a fit."""
+    return Table("fit", (), (), tuple(Column(n) for n in names), "fit")
+
+
+CONVERGENCE = Table(
+    "convergence", (), (), (Column("log_likelihood_null"), Column("converged")), "fit"
+)
 
 
 def forest(ratio: str, title: str) -> View:
@@ -81,6 +95,8 @@ class NewtonRegression(IterativeAnalysis):
     def __post_init__(self) -> None:
         if not self.terms:
             raise Invalid("needs terms", where=f"{self.name}.terms")
+        if self.max_iterations < 2:
+            raise Invalid("max_iterations must be at least 2", where=self.name)
         if not 0 < self.tolerance <= 1e-4:
             raise Invalid("tolerance must lie in (0, 1e-4]", where=f"{self.name}.tolerance")
         column_labels(self.terms)
@@ -89,6 +105,9 @@ class NewtonRegression(IterativeAnalysis):
     def labels(self) -> tuple[str, ...]:
         """Names of the coefficients."""
         return column_labels(self.terms)
+
+    def summands(self, panel: Panel) -> dict[str, str]:
+        return {f"term:{label}": "" for label in self.labels}
 
     def n_parameters(self, panel: Panel) -> int:
         return len(self.labels)
@@ -181,17 +200,33 @@ def inverse(information: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
     )
 
 
-def smallest_cell(x: NDArray[np.float64], outcome: NDArray[np.bool_]) -> np.int64:
-    """Fewest people in any cell that the outcome and the 0/1 columns of `x` form, empty ones aside.
+def smallest_cell(x: NDArray[np.float64], outcome: NDArray[np.bool_], *, pairs: bool) -> np.int64:
+    """Fewest people in a cell that the outcome and the 0/1 columns of `x` form, empty ones aside.
 
-    Cells of single columns and of pairs; all people where there is no such cell.
+    Parameters
+    ----------
+    pairs
+        Cells of two columns at once as well: where their products leave a site, as they do at
+        beta = 0 in a logistic model, each is a cross-tabulation.
+
+    Returns
+    -------
+    The number; all people where there is no such cell.
     """
     binary = [c for c in x.T if np.isin(c, (0.0, 1.0)).all()]
     columns = np.stack([outcome.astype(np.float64), *binary], axis=1).astype(np.int64)
     n = columns.shape[0]
     both = columns.T @ columns
     own = np.diag(both)
-    only = own[:, np.newaxis] - both
-    neither = n - both - only - only.T
-    cells = np.concatenate([both.ravel(), only.ravel(), neither.ravel()])
-    return np.int64(cells[cells > 0].min(initial=n))
+    cells = [own, n - own]
+    if pairs:
+        only = own[:, np.newaxis] - both
+        cells += [both.ravel(), only.ravel(), (n - both - only - only.T).ravel()]
+    found = np.concatenate(cells)
+    return np.int64(found[found > 0].min(initial=n))
+
+
+def effective_number(weight: NDArray[np.float64]) -> np.int64:
+    """Kish's effective number of people behind a weighted sum, rounded down: 0 for nobody."""
+    square = float((weight * weight).sum())
+    return np.int64(float(weight.sum()) ** 2 / square) if square > 0 else np.int64(0)

@@ -40,9 +40,12 @@ class Panel:
             raise Invalid("genes are named twice", where="panel.genes", found=twice)
         if len(self.genes) > MAX_GENES:
             raise Invalid("too many genes", where="panel.genes", expected=f"up to {MAX_GENES}")
-        steps = np.diff(self.times)
-        if len(self.times) and (self.times[0] != 0 or (steps <= 0).any()):
+        times = np.array(self.times, dtype=np.float64)
+        rises = np.isfinite(times).all() and (np.diff(times) > 0).all()
+        if times.size and (times[0] != 0 or not rises):
             raise Invalid("the time grid must start at 0 and rise", where="panel.times")
+        if times.size > MAX_TIMES:
+            raise Invalid("the time grid is too fine", where="panel.times", found=times.size)
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any], *, where: str) -> Panel:
@@ -72,7 +75,11 @@ class Panel:
         values = config.check(
             table, {"genes": config.Key(list), "times": config.Key(list)}, where="request.panel"
         )
-        return cls(genes=tuple(map(str, values["genes"])), times=tuple(map(float, values["times"])))
+        if not all(isinstance(gene, str) for gene in values["genes"]):
+            raise Invalid("genes must be symbols", where="request.panel")
+        if not all(isinstance(t, int | float) for t in values["times"]):
+            raise Invalid("times must be numbers", where="request.panel")
+        return cls(genes=tuple(values["genes"]), times=tuple(map(float, values["times"])))
 
     @property
     def coords(self) -> dict[str, tuple[Any, ...]]:
@@ -120,7 +127,7 @@ def _grid(table: Mapping[str, Any], where: str) -> tuple[float, ...]:
         where=where,
     )
     start, stop, step = (float(values[k]) for k in ("start", "stop", "step"))
-    if start != 0 or step <= 0 or stop < step:
+    if not (start == 0 and 0 < step <= stop < np.inf):
         raise Invalid(
             "not a grid", where=where, expected="start = 0, step > 0, stop >= step", found=values
         )

@@ -63,6 +63,8 @@ class PartialSpec:
     def __post_init__(self) -> None:
         if self.kind not in ("count", "sum", "evidence"):
             raise Invalid(f"unknown kind {self.kind!r}", where=self.name)
+        if self.kind == "sum" and not self.within:
+            raise Invalid("a sum names the people behind it", where=self.name, expected="within")
         if {"samples", "individuals", "mutations"} & set(self.dims):
             raise Invalid(
                 "a partial may not have a dimension of people, specimens or their mutations",
@@ -243,7 +245,15 @@ def check_declared(
         if spec.kind != "sum" and (values < 0).any():
             raise Invalid("a count is negative", where=spec.name)
         arrays[spec.name] = values
+    _check_parts(dataset, specs)
     return arrays
+
+
+def _check_parts(dataset: xr.Dataset, specs: tuple[PartialSpec, ...]) -> None:
+    for spec in specs:
+        if spec.kind == "count" and spec.within:
+            if bool((dataset[spec.name] > dataset[spec.within]).any()):
+                raise Invalid(f"is more than {spec.within}, of which it is a part", where=spec.name)
 
 
 def labelled(coords: Coords) -> xr.Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,7 @@ class Thresholds:
         }
         values = config.check(table, keys, where=f"{where} [thresholds]")
         for name, value in values.items():
-            if value < 0:
-                raise Invalid("must not be negative", where=f"{where} [thresholds] {name}")
+            _check_number(value, f"{where} [thresholds] {name}")
         zero = config.check(zeros, {"disclosive": config.Key(bool)}, where=f"{where} [zeros]")
         if values["round_to"] != 1:
             raise Invalid(
@@ -146,6 +146,8 @@ class Policy:
             },
             where=f"{where} [limits]",
         )
+        for name, value in limits.items():
+            _check_number(value, f"{where} [limits] {name}")
         allow = config.check(
             top["allow"],
             dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
@@ -168,6 +170,11 @@ class Policy:
             kind_tier=tuple(tiers.items()),
             public=top["public"],
         )
+
+
+def _check_number(value: float, where: str) -> None:
+    if not isfinite(value) or value < 0:
+        raise Invalid("must not be negative", where=where, found=value)
 
 
 def _among(values: list[Any], allowed: tuple[str, ...], where: str) -> None:

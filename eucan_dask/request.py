@@ -13,19 +13,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask import config
-from eucan_dask.analysis import (
-    Analysis,
-    IterativeAnalysis,
-    State,
-    check_cohorts,
-    find,
-    load,
-    parameters,
-)
+from eucan_dask.analysis import Analysis, IterativeAnalysis, State, check_cohorts, parameters
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Coords
+from eucan_dask.registry import find, load
 
 __all__ = ["AGGREGATORS", "Request", "history_digests"]
 

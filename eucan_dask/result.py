@@ -13,7 +13,7 @@ from eucan_dask.analysis import Analysis, Column, Table
 from eucan_dask.errors import unknown
 from eucan_dask.partial import Finding, Hidden
 
-__all__ = ["Result", "SiteOutcome"]
+__all__ = ["Result", "SiteOutcome", "blank_hidden"]
 
 LAST_COLUMNS = ("n_sites", "coverage", "suppressed", "reason")
 
@@ -111,18 +111,16 @@ class Result:
         if column.interval:  # bounds stay unless nobody was there to be counted
             hidden = hidden & (_flat(self.dataset[f"{record}_n_sites"], like) == 0)
             hidden &= _flat(self.dataset[f"{record}_n_hidden"], like) == 0
-        if values.dtype.kind in "iu":
-            return pd.arrays.IntegerArray(values.astype(np.int64), hidden)
+        integers = self.dataset.attrs.get("integers", ())
+        if values.dtype.kind in "iu" or (column.variable or column.name) in integers:
+            whole = np.where(np.isnan(values) | hidden, 0, values).astype(np.int64)
+            return pd.arrays.IntegerArray(whole, hidden)
         if values.dtype.kind == "f":
             return np.where(hidden, np.nan, values)
         return np.where(hidden, None, values)  # type: ignore[call-overload]
 
     def _pool(self, record: str, like: xr.DataArray) -> Any:
-        codes = self.dataset[f"{record}_pool_hidden"]
-        extra = [dim for dim in codes.dims if dim not in like.dims]
-        if extra:  # a number over a whole grid stands unless the grid's end was cut
-            codes = xr.where((codes == Hidden.TAIL).any(extra), Hidden.TAIL.value, 0)
-        return _flat(codes, like)
+        return _flat(_pool_codes(self.dataset, record, like.dims), like)
 
     def _hidden(self, record: str, like: xr.DataArray) -> Any:
         shown = _flat(self.dataset[f"{record}_n_sites"], like) > 0
@@ -134,7 +132,9 @@ class Result:
         n_hidden = _flat(self.dataset[f"{record}_n_hidden"], like)
         pool = self._pool(record, like)
         asked = len(self.outcomes)
-        return [_reason(*row, asked) for row in zip(n_sites, n_hidden, pool, strict=True)]
+        rows = list(zip(n_sites.tolist(), n_hidden.tolist(), pool.tolist(), strict=True))
+        words = {row: _reason(*row, asked) for row in set(rows)}
+        return [words[row] for row in rows]
 
     def __repr__(self) -> str:
         answered = sum(outcome.status == "answered" for outcome in self.outcomes)
@@ -149,6 +149,39 @@ class Result:
         for name, frame in self.tables.items():
             parts.append(f"<p>{name}</p>{frame.head(20).to_html(index=False, na_rep='')}")
         return "".join(parts)
+
+
+def blank_hidden(dataset: xr.Dataset, analysis: Analysis) -> xr.Dataset:
+    """`dataset` with NaN wherever a table says that the value is suppressed.
+
+    A sum over the sites that show a cell is not the answer where another site hides it.
+    """
+    out = dataset.assign_attrs(
+        integers=[str(n) for n, v in dataset.data_vars.items() if v.dtype.kind in "iu"]
+    )
+    for table in analysis.tables:
+        for column in table.columns:
+            values, record = out[column.variable or column.name], column.record or table.record
+            if values.dtype.kind not in "iuf":
+                continue
+            n_sites, n_hidden = dataset[f"{record}_n_sites"], dataset[f"{record}_n_hidden"]
+            hidden = (n_sites == 0) & (n_hidden == 0 if column.interval else True)
+            if not column.interval:
+                hidden = hidden | (n_hidden > 0) | (_pool_codes(out, record, values.dims) > 0)
+            if bool(hidden.any()):
+                out[column.variable or column.name] = (
+                    values.astype(np.float64).where(~hidden).transpose(*values.dims)
+                )
+    return out
+
+
+def _pool_codes(dataset: xr.Dataset, record: str, dims: tuple[Any, ...]) -> xr.DataArray:
+    codes = dataset[f"{record}_pool_hidden"]
+    extra = [dim for dim in codes.dims if dim not in dims]
+    if not extra:
+        return codes
+    # A number over a whole grid stands unless the grid's end was cut.
+    return (codes == Hidden.TAIL).any(extra) * np.uint8(Hidden.TAIL)
 
 
 def _flat(values: xr.DataArray, like: xr.DataArray) -> Any:

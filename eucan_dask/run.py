@@ -62,7 +62,9 @@ def run_job(
     started = _now()
     hellos = federation.hello()
     job.check(Catalogue(hellos))
-    digest = json.dumps(_describe(job), sort_keys=True)
+    used = aggregator or job.aggregator or federation.aggregator
+    freezes = {name: hello["freeze"] for name, hello in hellos.items()}
+    digest = json.dumps([_describe(job, used), _asked(job), freezes], sort_keys=True)
     done = _open_directory(out, digest, resume=resume)
     results: dict[str, Result] = {}
     entries: list[dict[str, Any]] = []
@@ -77,7 +79,7 @@ def run_job(
             cohorts=question.cohorts,
             panel=job.panel,
             tier=job.tier,
-            aggregator=aggregator or job.aggregator,
+            aggregator=used,
             complete=question.complete,
             progress=progress,
         )
@@ -85,26 +87,41 @@ def run_job(
         entries.append(_write_question(out, identifier, question, result, planted))
         results[identifier] = result
         _write_json(out / "finished.json", {"job": digest, "analyses": entries})
-    provenance = _provenance(job, federation, hellos, entries, started)
+    described = _describe(job, used)
+    provenance = _provenance(described, federation, hellos, entries, started)
     _write_json(out / "provenance.json", provenance)
     (out / "finished.json").unlink(missing_ok=True)
     return results
 
 
 def _open_directory(out: Path, digest: str, *, resume: bool) -> dict[str, dict[str, Any]]:
-    """The questions finished before, by id; a directory that holds another run is refused."""
-    out.mkdir(parents=True, exist_ok=True)
+    """The questions finished before, by id; a directory that holds anything else is refused."""
+    elsewhere = "choose another directory"
+    if out.exists() and not out.is_dir():
+        raise Invalid("is no directory", where=out, remedy=elsewhere)
     if (out / "provenance.json").exists():
-        raise Invalid("holds a finished run", where=out, remedy="choose another directory")
+        raise Invalid("holds a finished run", where=out, remedy=elsewhere)
     path = out / "finished.json"
     if not path.exists():
+        if out.exists() and any(not _ours(p.name) for p in out.iterdir()):
+            raise Invalid("holds other files", where=out, remedy=elsewhere)
+        out.mkdir(parents=True, exist_ok=True)
         return {}
     if not resume:
         raise Invalid("holds an unfinished run", where=out, remedy="add --resume to go on with it")
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found["job"] != digest:
-        raise Invalid("holds a run of another job", where=out, remedy="choose another directory")
-    return {entry["id"]: entry for entry in found["analyses"]}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        former, entries = found["job"], {entry["id"]: entry for entry in found["analyses"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Invalid("is damaged", where=path, remedy=elsewhere) from error
+    if former != digest:
+        raise Invalid("holds a run of another job", where=out, remedy=elsewhere)
+    return entries
+
+
+def _ours(name: str) -> bool:
+    """Whether a file can be what a killed run left before its first question was finished."""
+    return name == "result.zarr" or name.endswith((".tsv", ".tmp"))
 
 
 def _write_question(
@@ -166,7 +183,7 @@ def _write_question(
 
 
 def _provenance(
-    job: Job,
+    described: dict[str, Any],
     federation: Federation,
     hellos: Mapping[str, Mapping[str, Any]],
     entries: list[dict[str, Any]],
@@ -177,10 +194,11 @@ def _provenance(
     answered = {
         site["site"] for e in entries for site in e["sites"] if site["status"] == "answered"
     }
+    lost = {s["site"]: s["status"] for e in entries for s in e["sites"]}
     reasons = {s["site"]: s["reason"] for e in entries for s in e["sites"] if s["reason"]}
     return {
         "format": FORMAT,
-        **_describe(job),
+        **described,
         "federation": federation.name,
         "started": started,
         "finished": _now(),
@@ -191,26 +209,39 @@ def _provenance(
         "min_sites": federation.min_sites,
         "sites": [
             {
-                "site": name,
-                "status": "answered" if name in answered else "refused",
-                "data_class": hello["data_class"],
-                "freeze": hello["freeze"],
-                "assembly": hello["assembly"],
-                "reason": reasons.get(name),
+                "site": member.name,
+                "status": "answered" if member.name in answered else lost.get(member.name),
+                "data_class": hellos.get(member.name, {}).get("data_class"),
+                "freeze": hellos.get(member.name, {}).get("freeze"),
+                "assembly": hellos.get(member.name, {}).get("assembly"),
+                "reason": reasons.get(member.name),
             }
-            for name, hello in hellos.items()
+            for member in federation.members
         ],
         "analyses": entries,
     }
 
 
-def _describe(job: Job) -> dict[str, Any]:
+def _asked(job: Job) -> list[Any]:
+    """Everything that makes a question: a run goes on only with the very same."""
+    return [
+        [
+            q.analysis.name,
+            parameters(q.analysis),
+            list(q.complete),
+            [(c.label, c.criteria) for c in q.cohorts],
+        ]
+        for q in job.questions
+    ]
+
+
+def _describe(job: Job, aggregator: str) -> dict[str, Any]:
     """The question as asked. Criteria can identify: publish them with care."""
     return {
         "name": job.name,
         "purpose": job.purpose,
         "tier": job.tier,
-        "aggregator": job.aggregator or "none",
+        "aggregator": aggregator,
         "panel": job.panel.to_json(),
         "cohorts": [{"label": c.label, "description": c.describe()} for c in job.cohorts],
     }

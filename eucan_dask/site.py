@@ -24,6 +24,7 @@ from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.policy import TIERS, Policy
 from eucan_dask.request import Request, history_digests
+from eucan_dask.rules import Case
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions
 
@@ -152,7 +153,7 @@ class Site:
         people = self._analysis_set(request)
         tasks = self.cluster.n_tasks
         partial = self._compute(request, people)
-        case = gate.Case(
+        case = Case(
             analysis=request.analysis,
             panel=request.panel,
             arrays=labelled(request.coords),
@@ -212,7 +213,7 @@ class Site:
             people.individuals,
             criteria=people.criteria,
             used=people.used,
-            family=request.analysis.family(),
+            summands=request.analysis.summands(request.panel),
             least=thresholds.min_cohort_difference,
             smallest=thresholds.min_individuals,
             run=request.run,
@@ -244,7 +245,9 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("allow.aggregators", f"allowed: {', '.join(policy.aggregators)}")
     if request.aggregator != "none":
         raise Refused("aggregator", 'this version offers aggregator = "none"')
-    least = dict(policy.kind_tier)[kind]
+    least = dict(policy.kind_tier).get(kind)
+    if least is None:
+        raise Refused("tiers", f"the policy sets no tier for a {kind}")
     if TIERS.index(request.tier) < TIERS.index(least):
         raise Refused("tiers", f"a {kind} needs tier {least}")
     if request.round >= policy.max_rounds:

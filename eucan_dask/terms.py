@@ -42,6 +42,12 @@ class Term:
             raise Invalid("a term is either a field or a gene", where="terms", found=self)
         if self.levels and (len(self.levels) < 2 or len(set(self.levels)) < len(self.levels)):
             raise Invalid("a category needs two or more different levels", where=self.field)
+        if (self.gene and self.levels) or (self.field and self.classes):
+            raise Invalid(
+                "a gene has no levels and a field no classes",
+                where="terms",
+                found=self.gene or self.field,
+            )
         for name in self.classes:
             if name not in VARIANT_CLASSIFICATIONS:
                 raise unknown("variant class", name, VARIANT_CLASSIFICATIONS, where=self.gene)

@@ -10,7 +10,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
-from eucan_dask.gate import Case, judge
 from eucan_dask.panel import Panel
 from eucan_dask.partial import (
     VALUE_KINDS,
@@ -22,6 +21,7 @@ from eucan_dask.partial import (
     labelled,
 )
 from eucan_dask.policy import Thresholds
+from eucan_dask.rules import Case, judge
 
 __all__ = ["bounded", "combine", "gate_pool", "merge_grid"]
 

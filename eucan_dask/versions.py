@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 __all__ = ["code_digest", "package_versions"]
 
+PLUGINS = "eucan_dask.analyses"
 PACKAGES = (
     "eucan-dask",
     "sgkit",
@@ -24,12 +26,16 @@ PACKAGES = (
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """SHA-256 over the package's source, by path: equal code gives equal digests."""
+    """SHA-256 over our source and the modules of installed plug-ins: equal code, equal digests."""
     root = Path(__file__).parent
     state = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         if path.suffix in (".py", ".toml"):
             state.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    for point in sorted(entry_points(group=PLUGINS), key=lambda point: point.name):
+        found = importlib.util.find_spec(point.module)
+        if found is not None and found.origin is not None:
+            state.update(point.value.encode() + b"\0" + Path(found.origin).read_bytes())
     return state.hexdigest()
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from numpy.typing import NDArray
 
 from eucan_dask import config
 from eucan_dask.errors import Invalid
-from eucan_dask.partial import Finding, Release
+from eucan_dask.partial import Finding, Hidden, Release
 from eucan_dask.request import Request
 
 __all__ = ["decode_release", "decode_request", "encode_release", "encode_request"]
@@ -28,6 +29,14 @@ MAX_HEADER = 8 * 2**20
 MAX_BYTES = 2**30
 MAX_DIMS = 8
 DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
+
+SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL)]
+RELEASE_HEADER = {
+    "freeze": config.Key(str, default=""),
+    "data_class": config.Key(str, default=""),
+    "n_tasks": config.Key(int, default=0),
+    "seconds": config.Key(int | float, default=0),
+}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -56,10 +65,11 @@ def decode_request(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Request:
     n_rounds = header.pop("rounds", None)
     if not isinstance(n_rounds, int) or not 0 <= n_rounds <= 1000:
         raise Invalid("has no number of rounds", where="wire")
+    rounds = set(map(str, range(n_rounds)))
     history: list[dict[str, NDArray[Any]]] = [{} for _ in range(n_rounds)]
     for key, values in arrays.items():
         round_, _, name = key.partition("/")
-        if not round_.isdecimal() or int(round_) >= n_rounds:
+        if round_ not in rounds:
             raise Invalid("holds an array of no round", where="wire")
         history[int(round_)][name] = values
     request = Request.from_header(header, tuple(history))
@@ -132,6 +142,7 @@ def decode_release(
         },
         where="wire",
     )
+    config.check(values["header"], RELEASE_HEADER, where="wire header")
     asked = (request.run, request.round, request.analysis.name)
     if (values["run"], values["round"], values["analysis"]) != asked:
         raise Invalid("answers another question", where="wire")
@@ -154,7 +165,10 @@ def _finding(table: object) -> Finding:
         "n_hidden": config.Key(int),
         "message": config.Key(str),
     }
-    return Finding(**config.check(table, keys, where="wire finding"))
+    values = config.check(table, keys, where="wire finding")
+    if not math.isfinite(values["threshold"]):
+        raise Invalid("a threshold is no number", where="wire finding")
+    return Finding(**values)
 
 
 def _check_release(arrays: Arrays, request: Request) -> None:
@@ -172,6 +186,14 @@ def _check_release(arrays: Arrays, request: Request) -> None:
             raise Invalid("a sum is not finite", where=f"wire, {name}")
         if values.dtype == np.int64 and (values < 0).any():
             raise Invalid("a count is negative", where=f"wire, {name}")
+        if values.dtype == np.uint8 and not np.isin(values, SITE_CODES).all():
+            raise Invalid("a mask holds a code no site uses", where=f"wire, {name}")
+    for record in analysis.records:
+        hidden = xr.DataArray(arrays[f"{record.name}_hidden"] > 0, dims=record.dims)
+        for name in record.variables:
+            dims = next(s.dims for s in analysis.yields if s.name == name)
+            if bool((hidden & (xr.DataArray(arrays[name], dims=dims) != 0)).any()):
+                raise Invalid("a hidden cell holds a value", where=f"wire, {name}")
 
 
 def _pack(header: Mapping[str, Any], arrays: Arrays) -> bytes:
@@ -218,6 +240,10 @@ def _json(text: bytes) -> dict[str, Any]:
         raise Invalid("has a header that is not JSON", where="wire") from error
     if not isinstance(header, dict):
         raise Invalid("has a header that is no table", where="wire")
+    try:
+        json.dumps(header, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; too deep
+        raise Invalid("has a header that is not text", where="wire") from error
     return header
 
 
@@ -252,6 +278,7 @@ def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]
 def _entry(entry: object) -> tuple[str, str, tuple[int, ...]]:
     match entry:
         case [str(name), str(dtype), list(shape)] if dtype in DTYPES and len(shape) <= MAX_DIMS:
-            if all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
+            sizes = all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape)
+            if sizes and math.prod(max(n, 1) for n in shape) <= MAX_BYTES:
                 return name, dtype, tuple(shape)
     raise Invalid("describes an array that cannot be", where="wire")

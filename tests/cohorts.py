@@ -18,45 +18,6 @@ from eucan_dask.store.open import open_store
 
 HERE = Path(__file__).parent
 
-LUNG = """
-format = 1
-name = "lung"
-individual_id = "person"
-missing = ["NA"]
-fields = [
-    { name = "age", column = "age", kind = "number", unit = "years" },
-    { name = "sex", column = "sex", kind = "category", codes = { 1 = "male", 2 = "female" } },
-    { name = "ecog", column = "ph.ecog", kind = "number" },
-    { name = "institution", column = "inst", kind = "category", open = true },
-    { name = "dead", column = "status", kind = "boolean", codes = { 1 = false, 2 = true } },
-]
-[[endpoints]]
-name = "overall_survival"
-time = "time"
-unit = "days"
-event = "status"
-events = { 1 = false, 2 = true }
-"""
-GBSG2 = """
-format = 1
-name = "gbsg2"
-individual_id = "person"
-fields = [
-    { name = "hormone", column = "horTh", kind = "boolean", codes = { no = false, yes = true } },
-    { name = "age", column = "age", kind = "number", unit = "years" },
-    { name = "tumour_size", column = "tsize", kind = "number", unit = "mm" },
-    { name = "positive_nodes", column = "pnodes", kind = "number" },
-    { name = "progesterone_receptor", column = "progrec", kind = "number", unit = "fmol/l" },
-    { name = "grade", column = "tgrade", kind = "category", open = true },
-    { name = "recurred", column = "cens", kind = "boolean", codes = { 0 = false, 1 = true } },
-]
-[[endpoints]]
-name = "recurrence_free_survival"
-time = "time"
-unit = "days"
-event = "cens"
-events = { 0 = false, 1 = true }
-"""
 CENTRE = """
 [[fields]]
 name = "centre"
@@ -239,7 +200,7 @@ def lung(
     return federate(
         out,
         rows,
-        mapping=write_mapping(out / "mapping.toml", LUNG),
+        mapping=HERE / "real" / "lung.toml",
         centre_of=lambda row: centre_of(float(row["inst"].replace("NA", "nan"))),
     )
 
@@ -262,7 +223,7 @@ def gbsg2(
     return federate(
         out,
         rows,
-        mapping=write_mapping(out / "mapping.toml", GBSG2),
+        mapping=HERE / "real" / "gbsg2.toml",
         centre_of=centre_of or (lambda row: f"centre{centres.gbsg2_centre(row['person'])}"),
     )
 

@@ -42,6 +42,14 @@ class SummaryField:
             raise Invalid("either levels or edges", where=f"field {self.field!r}")
         if any(b <= a for a, b in pairwise(self.edges)):
             raise Invalid("edges must rise", where=f"field {self.field!r}", found=self.edges)
+        if not np.isfinite(self.edges).all():
+            raise Invalid("edges must be finite", where=f"field {self.field!r}", found=self.edges)
+        if len(set(self.labels)) < len(self.labels):
+            raise Invalid(
+                "levels must differ, and none be called other or missing",
+                where=f"field {self.field!r}",
+                found=self.levels,
+            )
         if "|" in self.field:
             raise Invalid("a field name has no '|'", where=f"field {self.field!r}")
 
@@ -173,6 +181,9 @@ class CohortSummary(Analysis):
 
     def needs(self) -> tuple[str, ...]:
         return tuple(f"individual_{f.field}" for f in self.fields)
+
+    def summands(self, panel: Panel) -> dict[str, str]:
+        return {f"level:{f.field}": repr(f.labels) for f in self.fields}
 
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         levels = tuple(f"{f.field}|{label}" for f in self.fields for label in f.labels)

@@ -8,12 +8,15 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from eucan_dask.analysis import Column, State, Table, View
+from eucan_dask.analysis import State, Table, View
 from eucan_dask.cohort import field_of, known
 from eucan_dask.errors import Invalid
-from eucan_dask.kernels.cox import concordance_counts, cox_sums
+from eucan_dask.kernels.cox import concordance_counts, cox_sums, relative_weight
 from eucan_dask.newton import (
+    CONVERGENCE,
     NewtonRegression,
+    effective_number,
+    fit_table,
     forest,
     record_of,
     shared_yields,
@@ -94,21 +97,8 @@ class CoxRegression(NewtonRegression):
     records: ClassVar[tuple[Record, ...]] = (record_of(yields),)
     tables: ClassVar[tuple[Table, ...]] = (
         terms_table("hr"),
-        Table(
-            "fit",
-            (),
-            (),
-            (
-                Column("n"),
-                Column("n_event"),
-                Column("log_likelihood"),
-                Column("log_likelihood_null"),
-                Column("concordance"),
-                Column("converged"),
-                Column("equals"),
-            ),
-            "fit",
-        ),
+        fit_table("n", "n_event", "log_likelihood", "concordance", "equals"),
+        CONVERGENCE,
     )
     views: ClassVar[tuple[View, ...]] = (forest("hr", "Hazard ratios"),)
 
@@ -123,6 +113,9 @@ class CoxRegression(NewtonRegression):
         strata = (f"individual_{self.strata}",) if self.strata else ()
         ends = (f"individual_{self.endpoint}_days", f"individual_{self.endpoint}_event")
         return (*ends, *needs(self.terms), *strata)
+
+    def summands(self, panel: Panel) -> dict[str, str]:
+        return {f"event:{self.endpoint}": "", **super().summands(panel)}
 
     def prepare(self, ds: xr.Dataset) -> xr.Dataset:
         x = design(ds, self.terms)
@@ -160,7 +153,8 @@ class CoxRegression(NewtonRegression):
                 "n_individuals": ((), np.int64(rows.sum())),
                 "n_event": ((), n_event),
                 "n_effective": ((), n_event),
-                "n_smallest_cell": ((), smallest_cell(x, event)),
+                "n_weight": ((), effective_number(relative_weight(x, state["beta"]))),
+                "n_smallest_cell": ((), smallest_cell(x, event, pairs=False)),
                 "log_likelihood": ((), value),
                 "score": (("terms",), score),
                 "information": (("terms", "terms_2"), information),

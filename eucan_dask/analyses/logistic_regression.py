@@ -8,11 +8,14 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from eucan_dask.analysis import Column, State, Table, View
+from eucan_dask.analysis import State, Table, View
 from eucan_dask.errors import Invalid
-from eucan_dask.kernels.logistic import logistic_sums
+from eucan_dask.kernels.logistic import logistic_sums, logistic_weight
 from eucan_dask.newton import (
+    CONVERGENCE,
     NewtonRegression,
+    effective_number,
+    fit_table,
     forest,
     record_of,
     shared_yields,
@@ -80,20 +83,8 @@ class LogisticRegression(NewtonRegression):
     records: ClassVar[tuple[Record, ...]] = (record_of(yields),)
     tables: ClassVar[tuple[Table, ...]] = (
         terms_table("or"),
-        Table(
-            "fit",
-            (),
-            (),
-            (
-                Column("n"),
-                Column("n_event"),
-                Column("log_likelihood"),
-                Column("log_likelihood_null"),
-                Column("converged"),
-                Column("equals"),
-            ),
-            "fit",
-        ),
+        fit_table("n", "n_event", "log_likelihood", "equals"),
+        CONVERGENCE,
     )
     views: ClassVar[tuple[View, ...]] = (forest("or", "Odds ratios"),)
 
@@ -104,6 +95,9 @@ class LogisticRegression(NewtonRegression):
 
     def needs(self) -> tuple[str, ...]:
         return needs((self.outcome, *self.terms))
+
+    def summands(self, panel: Panel) -> dict[str, str]:
+        return {f"outcome:{self.outcome.labels[0]}": "", **super().summands(panel)}
 
     def prepare(self, ds: xr.Dataset) -> xr.Dataset:
         x = design(ds, self.terms)
@@ -131,7 +125,8 @@ class LogisticRegression(NewtonRegression):
                 "n_individuals": ((), n),
                 "n_event": ((), n_event),
                 "n_effective": ((), np.minimum(n_event, n - n_event)),
-                "n_smallest_cell": ((), smallest_cell(x, y)),
+                "n_weight": ((), effective_number(logistic_weight(y, x, state["beta"]))),
+                "n_smallest_cell": ((), smallest_cell(x, y, pairs=True)),
                 "log_likelihood": ((), value),
                 "score": (("terms",), score),
                 "information": (("terms", "terms_2"), information),

@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import stats
 
 from eucan_dask.analysis import Analysis, Column, Table, View
 from eucan_dask.cohort import field_of, known
 from eucan_dask.errors import Invalid
+from eucan_dask.kernels.kaplan_meier import count_on_grid, kaplan_meier, restricted_mean
 from eucan_dask.kernels.logrank import logrank_sums
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import strata_codes
 
-__all__ = ["Survival", "kaplan_meier"]
+__all__ = ["Survival"]
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
@@ -210,6 +210,9 @@ class Survival(Analysis):
             eligible &= known(ds, self.strata)
         return ds.assign(individual_eligible=(("individuals",), eligible))
 
+    def summands(self, panel: Panel) -> dict[str, str]:
+        return {f"survival:{self.endpoint}": repr(panel.times)}
+
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         return {
             **super().coords(panel, cohorts),
@@ -292,57 +295,6 @@ class Survival(Analysis):
     def example(cls) -> tuple[Survival, Panel]:
         times = tuple(float(t) for t in range(0, 1801, 90))
         return cls(horizons=(900.0, 1800.0), strata="stage"), Panel(times=times)
-
-
-def count_on_grid(
-    people: NDArray[np.bool_], on_grid: NDArray[np.int64], n_times: int
-) -> NDArray[np.int64]:
-    """People (N, C) at each grid point: (C, T); those past the grid's end are left out."""
-    counts = np.zeros((people.shape[1], n_times), dtype=np.int64)
-    for column in range(people.shape[1]):
-        found = np.bincount(on_grid[people[:, column]], minlength=n_times)
-        counts[column] = found[:n_times]
-    return counts
-
-
-def kaplan_meier(
-    event: NDArray[np.int64], at_risk: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Survival (C, T) and Greenwood's variance of its logarithm, from counts on a grid.
-
-    NaN for a cohort with nobody at risk at the start; constant once nobody is.
-    """
-    some = at_risk > 0
-    hazard = np.divide(event, at_risk, out=np.zeros(event.shape), where=some)
-    survival = np.cumprod(1.0 - hazard, axis=1)
-    rest = at_risk * (at_risk - event)
-    terms = np.divide(event, rest, out=np.zeros(event.shape), where=rest > 0)
-    terms[some & (rest == 0) & (event > 0)] = np.inf
-    survival[~some[:, 0]] = np.nan
-    return survival, np.cumsum(terms, axis=1)
-
-
-def restricted_mean(
-    times: NDArray[np.float64],
-    survival: NDArray[np.float64],
-    event: NDArray[np.int64],
-    at_risk: NDArray[np.int64],
-    horizons: tuple[float, ...],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Area under each curve up to each horizon and its standard error: (C, H) each, in days."""
-    mean = np.full((survival.shape[0], len(horizons)), np.nan)
-    se = mean.copy()
-    for h, horizon in enumerate(horizons):
-        upto = times < horizon
-        edges = np.append(times[upto], horizon)
-        areas = survival[:, upto] * np.diff(edges)
-        mean[:, h] = areas.sum(axis=1)
-        after = np.cumsum(areas[:, ::-1], axis=1)[:, ::-1]  # area from each grid point on
-        d, n = event[:, upto], at_risk[:, upto]
-        rest = n * (n - d)
-        weight = np.divide(d, rest, out=np.zeros(d.shape), where=rest > 0)
-        se[:, h] = np.sqrt((after**2 * weight).sum(axis=1))
-    return mean, se
 
 
 def _logrank(total: xr.Dataset) -> tuple[float, int]:

@@ -41,8 +41,8 @@ def add(commands: Any) -> None:
 
 
 def _analyses(arguments: argparse.Namespace) -> None:
-    from eucan_dask.analysis import find, registry
     from eucan_dask.explain import describe, job_template
+    from eucan_dask.registry import find, registry
 
     if arguments.name is None:
         for name, kind in registry().items():

@@ -52,7 +52,7 @@ def _ledger(arguments: argparse.Namespace) -> None:
 
     frame = pd.DataFrame(
         Site(arguments.directory).ledger.summary(),
-        columns=["at", "run", "analysis", "freeze", "n_individuals"],
+        columns=["at", "run", "analysis", "summand", "freeze", "n_individuals"],
     )
     show("memberships released", frame, rows=1000)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["concordance_counts", "cox_sums"]
+__all__ = ["concordance_counts", "cox_sums", "relative_weight"]
 
 Float = NDArray[np.float64]
 
@@ -33,8 +33,7 @@ def cox_sums(
     order = np.argsort(-time, kind="stable")
     time, event, x = time[order], event[order], x[order] - x.mean(axis=0)
     eta = x @ beta
-    shift = eta.max()
-    weight = np.exp(eta - shift)
+    weight = relative_weight(x, beta)
     died = np.flatnonzero(event)
     # Risk set of an event: everybody up to the last row with the same or a later time.
     last = np.searchsorted(-time, -time[died], side="right") - 1
@@ -45,10 +44,19 @@ def cox_sums(
     if efron:
         s0, s1, s2 = _efron(time[died], weight[died], x[died], (s0, s1, s2))
     mean = s1 / s0[:, np.newaxis]
-    log_likelihood = float((eta[died] - shift - np.log(s0)).sum())
+    log_likelihood = float((eta[died] - eta.max() - np.log(s0)).sum())
     score = (x[died] - mean).sum(axis=0)
     information = (s2 / s0[:, np.newaxis, np.newaxis]).sum(axis=0) - mean.T @ mean
     return log_likelihood, score, information
+
+
+def relative_weight(x: Float, beta: Float) -> Float:
+    """exp(x beta) relative to the largest, (N,).
+
+    Never below exp(-600), so that a risk set of light people alone still has a weight.
+    """
+    eta = x @ beta
+    return np.asarray(np.exp(np.maximum(eta - eta.max(initial=-np.inf), -600.0)))
 
 
 def _efron(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["logistic_sums", "profile_intercept"]
+__all__ = ["logistic_sums", "logistic_weight", "profile_intercept"]
 
 Float = NDArray[np.float64]
 
@@ -43,6 +43,15 @@ def logistic_sums(y: NDArray[np.bool_], x: Float, beta: Float) -> tuple[float, F
     cross = centred.T @ weight
     information = (centred * weight[:, np.newaxis]).T @ centred
     return log_likelihood, score, information - np.outer(cross, cross) / weight.sum()
+
+
+def logistic_weight(y: NDArray[np.bool_], x: Float, beta: Float) -> Float:
+    """Weight p (1 - p) of each person in the information, (N,); 1 where the site adds nothing."""
+    if y.all() or not y.any():
+        return np.ones(y.size)
+    eta = x @ beta
+    eta = eta + profile_intercept(eta, y)
+    return np.asarray(expit(eta) * expit(-eta))
 
 
 def profile_intercept(eta: Float, y: NDArray[np.bool_]) -> float:

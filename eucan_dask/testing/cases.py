@@ -18,6 +18,7 @@ from eucan_dask.panel import Panel
 from eucan_dask.partial import Partial, Release, indexed, labelled
 from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request
+from eucan_dask.rules import Case
 from eucan_dask.total import combine, gate_pool
 
 __all__ = [
@@ -121,7 +122,7 @@ def release_of(
     arrays = evaluate(case.analysis, ready, case.panel, request.state())
     dims = {spec.name: spec.dims for spec in case.analysis.yields}
     partial = Partial(xr.Dataset({n: (dims[n], a) for n, a in arrays.items()}))
-    judged = gate.Case(
+    judged = Case(
         analysis=case.analysis,
         panel=case.panel,
         arrays=labelled(request.coords),

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from eucan_dask import wire
-from eucan_dask.analysis import Analysis, IterativeAnalysis, load, parameters
+from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.block import add, evaluate, take
 from eucan_dask.errors import EucanError, Invalid, Refused
 from eucan_dask.partial import Hidden, Partial, check_declared
+from eucan_dask.registry import load
 from eucan_dask.testing.cases import (
     Example,
     assert_close,

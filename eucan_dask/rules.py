@@ -1,0 +1,337 @@
+"""The rules: pure functions that look at one answer, in two visible tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from eucan_dask.analysis import Analysis
+from eucan_dask.errors import Refused
+from eucan_dask.panel import Panel
+from eucan_dask.partial import Finding, Hidden, PartialSpec, Record
+from eucan_dask.policy import Thresholds
+
+__all__ = ["RULES", "STRUCTURAL", "Case", "blank", "coarse", "judge", "rule_names"]
+
+Mask = NDArray[np.uint8]
+UNKNOWN_LEVELS = ("missing", "other")
+
+
+@dataclass(frozen=True, repr=False)
+class Case:
+    """What the rules look at: one analysis, its arrays by name, and how many people stand behind.
+
+    Parameters
+    ----------
+    arrays
+        The declared variables, evidence included, as labelled arrays.
+    cohort_n
+        People of the analysis set in each cohort, (cohorts,).
+    n_rounds
+        Rounds answered for this fit, this one included.
+    public
+        The data are public or synthetic: a model is not weighed against its people.
+    """
+
+    analysis: Analysis
+    panel: Panel
+    arrays: xr.Dataset
+    cohort_n: NDArray[np.int64]
+    thresholds: Thresholds
+    aggregator: str = "none"
+    n_rounds: int = 1
+    public: bool = False
+
+    def spec(self, name: str) -> PartialSpec:
+        """The declaration of a variable."""
+        return next(spec for spec in self.analysis.yields if spec.name == name)
+
+
+# --- structural rules: the whole request is answered or refused --------------------------------
+
+Structural = Callable[[Case], Refused | None]
+
+
+def min_individuals_whole(case: Case) -> Refused | None:
+    """A fit rests on at least `min_individuals` people at this site."""
+    if not any(record.roster == "run" for record in case.analysis.records):
+        return None
+    if case.cohort_n.sum() >= case.thresholds.min_individuals:
+        return None
+    return Refused("min_individuals", "widen the cohort, or leave this site out")
+
+
+def max_parameter_ratio(case: Case) -> Refused | None:
+    """Parameters of a model per event; the fewer of events and non-events where both exist."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if p <= case.thresholds.max_parameter_ratio * int(case.arrays["n_effective"]):
+        return None
+    return Refused("max_parameter_ratio", "use fewer terms, or widen the cohort")
+
+
+def min_residual_dof(case: Case) -> Refused | None:
+    """People minus parameters."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if int(case.arrays["n_individuals"]) - p >= case.thresholds.min_residual_dof:
+        return None
+    return Refused("min_residual_dof", "use fewer terms, or widen the cohort")
+
+
+def min_effective_weight(case: Case) -> Refused | None:
+    """No state, crafted or not, lets a sum rest on fewer people than it should: Kish's number."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if int(case.arrays["n_weight"]) >= max(10 * p, case.thresholds.min_individuals):
+        return None
+    return Refused("min_effective_weight", "use fewer terms, or widen the cohort")
+
+
+def transcript(case: Case) -> Refused | None:
+    """Where sums are seen, all rounds together hold at most one number a person."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.aggregator == "masked" or case.public:
+        return None
+    if case.n_rounds * p * (p + 3) / 2 <= int(case.arrays["n_individuals"]):
+        return None
+    return Refused("transcript", "use fewer terms, or an aggregator that does not show the sums")
+
+
+def min_cell_of_terms(case: Case) -> Refused | None:
+    """Cells that yes/no terms and the outcome form are not small.
+
+    A model's sums over 0/1 columns are counts, and their products cross-tabulations.
+    """
+    if not case.analysis.n_parameters(case.panel) or case.public:
+        return None
+    if int(case.arrays["n_smallest_cell"]) >= case.thresholds.min_cell:
+        return None
+    return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
+
+
+STRUCTURAL: tuple[Structural, ...] = (
+    min_individuals_whole,
+    min_cell_of_terms,
+    max_parameter_ratio,
+    min_residual_dof,
+    min_effective_weight,
+    transcript,
+)
+
+# --- value rules: cells of a record are shown or hidden ------------------------------------------
+
+Rule = Callable[[Case, Record, Mapping[str, xr.DataArray]], xr.DataArray | None]
+
+
+def blank(case: Case, record: Record) -> xr.DataArray:
+    """A mask of a record that hides nothing."""
+    sizes = {dim: case.arrays.sizes[dim] for dim in record.dims}
+    return xr.DataArray(np.zeros(tuple(sizes.values()), np.uint8), dims=record.dims)
+
+
+def _codes(where: xr.DataArray, code: Hidden) -> xr.DataArray:
+    codes: xr.DataArray = xr.where(where, np.uint8(code), np.uint8(0)).astype(np.uint8)
+    return codes
+
+
+def min_individuals(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A cohort with too few people is left out, whatever its values."""
+    if "cohorts" not in record.dims:
+        return None
+    few = xr.DataArray(case.cohort_n < case.thresholds.min_individuals, dims=("cohorts",))
+    return _codes(few, Hidden.SUPPORT)
+
+
+def needed_records(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A record falls with one it needs."""
+    mask = None
+    for name in record.needs:
+        other = masks[name]
+        support = _codes(other == Hidden.SUPPORT, Hidden.SUPPORT)
+        code = xr.where(support > 0, support, _codes(other > 0, Hidden.WHOLE))
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
+
+
+def min_support(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """A denominator, or the people behind a sum, number at least `min_individuals`."""
+    mask = None
+    for name in record.variables:
+        spec = case.spec(name)
+        if spec.kind == "count" and not spec.within:
+            few = case.arrays[name] < case.thresholds.min_individuals
+        elif spec.kind == "sum" and spec.within:
+            few = case.arrays[spec.within] < case.thresholds.min_individuals
+        else:
+            continue
+        code = _codes(_within_cell(few, record), Hidden.SUPPORT)
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
+
+
+def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
+    """A count, and the rest of the people it is a part of, are zero or at least `min_cell`."""
+    mask = None
+    for name in record.variables:
+        spec = case.spec(name)
+        if spec.kind != "count" or not spec.within:
+            continue
+        value = case.arrays[name]
+        code = _codes(_small(case, spec, value) & ~_unknown_zero(record, value), Hidden.LOW)
+        if not record.grid:  # along a grid the rest is the people still at risk
+            within = case.arrays[spec.within]
+            rest = _codes(_small(case, spec, within - value), Hidden.HIGH)
+            code = xr.where(code > 0, code, rest)
+            # Of so few people a small count and a small rest are not far apart: do not say which.
+            close = (within < 2 * case.thresholds.min_cell).broadcast_like(code)
+            code = xr.where((code > 0) & close, np.uint8(Hidden.EITHER), code)
+        if set(spec.dims) != set(record.dims):
+            code = _codes(_within_cell(code > 0, record), Hidden.WHOLE)
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    if record.grid and mask is not None:
+        left = _codes(_few_left(case, record), Hidden.WHOLE)
+        mask = xr.where(mask > 0, mask, left)
+    return mask
+
+
+def _few_left(case: Case, record: Record) -> xr.DataArray:
+    """Where the people of a cohort less every flow along the grid are some, but few."""
+    spec = case.spec(record.variables[0])
+    left = case.arrays[spec.within]
+    for name in record.variables:
+        left = left - case.arrays[name].sum(record.grid)
+    return (left > 0) & (left < case.thresholds.min_cell)
+
+
+def _small(case: Case, spec: PartialSpec, value: xr.DataArray) -> xr.DataArray:
+    few = value < case.thresholds.min_cell
+    hide_zero = case.thresholds.zeros_disclosive and spec.zeros == "policy"
+    return few if hide_zero else few & (value > 0)
+
+
+def _unknown_zero(record: Record, value: xr.DataArray) -> xr.DataArray:
+    """Zeros of "missing" and "other": that everything is known says nothing of anybody."""
+    if not record.partition:
+        return xr.zeros_like(value, dtype=bool)
+    labels = value[record.partition].values
+    rest = [str(label).split("|", 1)[-1] in UNKNOWN_LEVELS for label in labels]
+    return (value == 0) & xr.DataArray(rest, dims=(record.partition,))
+
+
+def _within_cell(failing: xr.DataArray, record: Record) -> xr.DataArray:
+    inner = [dim for dim in failing.dims if dim not in record.dims]
+    return failing.any(inner) if inner else failing
+
+
+def complement(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """Hidden cells of one classification protect each other.
+
+    They number at least two, and given their sum each can hold `min_cell` - 1 values or more. All
+    carry one code: which of them is small would narrow the others.
+    """
+    if not record.partition:
+        return None
+    (name,) = record.variables
+    own = masks[record.name]
+    counts = case.arrays[name].transpose(..., record.partition)
+    codes = own.transpose(..., record.partition).values.copy()
+    labels = [str(v).split("|", 1)[0] for v in case.arrays[record.partition].values]
+    groups = [np.array([x == g for x in labels]) for g in dict.fromkeys(labels)]
+    flat_counts = counts.values.reshape(-1, len(labels))
+    flat_codes = codes.reshape(-1, len(labels))
+    for row_counts, row_codes in zip(flat_counts, flat_codes, strict=True):
+        for group in groups:
+            _complete(row_counts, row_codes, group, case.thresholds)
+    dims = tuple(d for d in own.dims if d != record.partition) + (record.partition,)
+    return xr.DataArray(codes, dims=dims).transpose(*own.dims)
+
+
+def _complete(
+    counts: NDArray[np.int64], codes: Mask, group: NDArray[np.bool_], limits: Thresholds
+) -> None:
+    """Hide the smallest shown cells of `group` until the hidden ones protect each other."""
+    if not codes[group].any() or (codes[group] == Hidden.SUPPORT).all():
+        return
+    least = 0 if limits.zeros_disclosive else 1
+    while True:
+        hidden, shown = group & (codes > 0), np.flatnonzero(group & (codes == 0))
+        codes[hidden] = Hidden.COMPLEMENT
+        total, n = counts[hidden].sum(), hidden.sum()
+        held, empty = shown[counts[shown] > 0], shown[counts[shown] == 0]
+        enough = n >= 2 and total - least * n + 1 >= limits.min_cell - 1
+        enough = enough and total >= limits.min_cell
+        # Shown cells as large as all hidden ones together: which cell came along tells nothing.
+        if held.size and not (enough and (counts[held] > total - least).all()):
+            codes[held[np.argmin(counts[held])]] = Hidden.COMPLEMENT
+        elif empty.size and (not enough or total < 2 * limits.min_cell):
+            codes[empty] = Hidden.COMPLEMENT
+        else:
+            return
+
+
+RULES: tuple[Rule, ...] = (min_individuals, needed_records, min_support, min_cell, complement)
+
+
+def rule_names() -> tuple[str, ...]:
+    """Names of all rules, in the order they are applied."""
+    return tuple(rule.__name__ for rule in (*STRUCTURAL, *RULES))
+
+
+def judge(
+    case: Case, records: Iterable[Record]
+) -> tuple[dict[str, xr.DataArray], tuple[Finding, ...]]:
+    """Masks of each record (uint8 codes of `Hidden`) and what each rule hid."""
+    masks: dict[str, xr.DataArray] = {}
+    findings: list[Finding] = []
+    for record in records:
+        mask = blank(case, record)
+        for rule in RULES:
+            masks[record.name] = mask
+            codes = rule(case, record, masks)
+            if codes is None:
+                continue
+            codes = codes.broadcast_like(mask).transpose(*mask.dims)
+            n_new = int(((mask == 0) & (codes > 0)).sum())
+            recoded = rule is complement
+            mask = (codes if recoded else xr.where(mask > 0, mask, codes)).astype(np.uint8)
+            if n_new:
+                findings.append(_finding(rule.__name__, record, case, n_new))
+        masks[record.name] = mask
+    return masks, tuple(findings)
+
+
+_MESSAGES = {
+    "min_individuals": "cohorts with too few people here are left out",
+    "needed_records": "falls with a denominator that is hidden",
+    "min_support": "too few people were assayed or known",
+    "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
+    "complement": "hidden so that no other cell can be computed",
+}
+
+
+def _finding(rule: str, record: Record, case: Case, n_hidden: int) -> Finding:
+    individuals = rule in ("min_individuals", "min_support")
+    limit = case.thresholds.min_individuals if individuals else case.thresholds.min_cell
+    return Finding(rule, record.name, float(limit), coarse(n_hidden), _MESSAGES[rule])
+
+
+def coarse(n: int) -> int:
+    """`n` rounded up to 0, 1, 2, 5, 10, 20, 50, ...: an exact number of hidden cells speaks."""
+    steps: list[int] = [0] + [m * 10**e for e in range(19) for m in (1, 2, 5)]
+    return next(step for step in steps if n <= step)

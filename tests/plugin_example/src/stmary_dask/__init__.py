@@ -1,0 +1,1 @@
+"""Analyses of St Mary's for eucan-dask."""

@@ -1,0 +1,625 @@
+"""The wire: what goes in comes out, and nothing else is let in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eucan_dask import wire
+from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
+from eucan_dask.analyses.cox_regression import CoxRegression
+from eucan_dask.analyses.survival import Survival
+from eucan_dask.cohort import Cohort
+from eucan_dask.errors import Invalid
+from eucan_dask.panel import Panel
+from eucan_dask.partial import Finding, Hidden, Partial, Release
+from eucan_dask.request import Request
+from eucan_dask.terms import Term
+from eucan_dask.wire import decode_release, decode_request, encode_release, encode_request
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
+OTHER = Ed25519PrivateKey.from_private_bytes(b"2" * 32)
+SUMMARY = CohortSummary(fields=(SummaryField(field="sex", levels=("female",)),))
+COX = CoxRegression(terms=(Term(field="age"), Term(gene="TP53")))
+
+
+def request(**changes: Any) -> Request:
+    asked = Request(
+        run="abc",
+        analysis=SUMMARY,
+        panel=Panel(genes=("TP53",), times=(0.0, 30.0)),
+        cohorts=(Cohort.of("young", {"field": "age", "max": 60}),),
+        purpose="DUO:0000006",
+        roster=("a", "b"),
+        complete=("stage",),
+        code_digest="d" * 8,
+    )
+    return dataclasses.replace(asked, **changes)
+
+
+def fit(n_rounds: int = 2) -> Request:
+    asked = request(analysis=COX, cohorts=(Cohort("everybody"),))
+    for number in range(n_rounds):
+        totals = {
+            s.name: np.full(s.shape(asked.coords), number + 1, s.dtype)
+            for s in COX.yields
+            if s.kind != "evidence"
+        }
+        asked = asked.next_round(totals)
+    return asked
+
+
+def release(**changes: Any) -> Release:
+    arrays = {
+        "cohort_n_individuals": np.array([30]),
+        "level_n_individuals": np.array([[20, 10, 0]]),
+        "individuals_hidden": np.zeros(1, np.uint8),
+        "summary_hidden": np.array([[0, 0, 1]], np.uint8),
+    }
+    sent = Release(
+        "a",
+        "abc",
+        0,
+        "cohort_summary",
+        "released",
+        arrays=arrays,
+        findings=(Finding("min_cell", "summary", 10.0, 1, "small"),),
+        header={"freeze": "f" * 12, "n_tasks": 1, "seconds": 0.1},
+    )
+    return dataclasses.replace(sent, **changes)
+
+
+def sent(**changes: Any) -> bytes:
+    return encode_release(release(**changes), KEY)
+
+
+def received(raw: bytes, asked: Request | None = None) -> Release:
+    return decode_release(raw, asked or request(), KEY.public_key())
+
+
+def signed(body: bytes) -> bytes:
+    return body + KEY.sign(body)
+
+
+def message(
+    header: dict[str, Any] | bytes, data: bytes = b"", *, magic: bytes = wire.MAGIC
+) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return wire.PREFIX.pack(magic, len(text)) + text + data
+
+
+def unpacked(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and data of an unsigned message."""
+    length = wire.PREFIX.unpack_from(raw)[1]
+    end = wire.PREFIX.size + length
+    return json.loads(raw[wire.PREFIX.size : end]), raw[end:]
+
+
+def altered(raw: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    header, data = unpacked(raw)
+    change(header)
+    return message(header, data)
+
+
+def asked_with(**values: Any) -> bytes:
+    """A request whose header says something else."""
+    return altered(encode_request(request()), lambda header: header.update(values))
+
+
+# --- round trips ---
+
+NAMES = st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12
+)  # whatever can be UTF-8
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    run=NAMES,
+    label=NAMES,
+    genes=st.lists(NAMES, unique=True, max_size=4),
+    steps=st.lists(st.floats(0.1, 1e6), max_size=5),
+    complete=st.lists(NAMES, max_size=2),
+    value=st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"])), st.integers(), st.booleans()
+    ),
+)
+def test_request__comes_back_as_it_was(
+    run: str,
+    label: str,
+    genes: list[str],
+    steps: list[float],
+    complete: list[str],
+    value: object,
+) -> None:
+    times = tuple(map(float, np.unique(np.cumsum([0.0, *steps]))))
+    asked = request(
+        run=run,
+        panel=Panel(genes=tuple(genes), times=times),
+        cohorts=(Cohort.of(label, {"not": {"field": "f", "equals": value}}),),
+        complete=tuple(complete),
+    )
+    raw = encode_request(asked)
+    back = decode_request(raw)
+    assert back.header() == asked.header()
+    assert back.question == asked.question
+    assert encode_request(back) == raw
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 4))
+    asked = request(
+        analysis=Survival(),
+        panel=Panel(times=(0.0, 7.0, 14.0)),
+        cohorts=tuple(Cohort(f"c{i}") for i in range(n)),
+    )
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    counts = st.integers(0, 2**62)
+    arrays: dict[str, np.ndarray] = {}
+    for spec in Survival.yields:
+        shape = spec.shape(asked.coords)
+        size = int(np.prod(shape))
+        values = data.draw(
+            st.lists(finite if spec.kind == "sum" else counts, min_size=size, max_size=size)
+        )
+        arrays[spec.name] = np.array(values, spec.dtype).reshape(shape)
+    for record in Survival.records:
+        shape = tuple(len(asked.coords[d]) for d in record.dims)
+        code = data.draw(st.sampled_from([Hidden.SHOWN, Hidden.LOW, Hidden.SUPPORT, Hidden.WHOLE]))
+        arrays[f"{record.name}_hidden"] = np.full(shape, code, np.uint8)
+        if code != Hidden.SHOWN:
+            for name in record.variables:
+                arrays[name] = np.zeros_like(arrays[name])
+    out = Release("b", "abc", 0, "survival", "released", arrays=arrays)
+    back = received(encode_release(out, KEY), asked)
+    assert set(back.arrays) == set(arrays)
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(back.arrays[name], values)
+        assert back.arrays[name].dtype == values.dtype
+
+
+def test_release__findings_and_header_come_back() -> None:
+    out, back = release(), received(sent())
+    assert back.findings == out.findings
+    assert back.header == out.header
+    assert (back.site, back.run, back.round, back.status) == ("a", "abc", 0, "released")
+
+
+def test_release__a_refusal_has_no_arrays() -> None:
+    refusal = release(status="refused", arrays={})
+    assert received(encode_release(refusal, KEY)).arrays == {}
+    with pytest.raises(Invalid, match="a refusal holds values"):
+        received(sent(status="refused"))
+
+
+def test_request__rounds_come_back() -> None:
+    asked = fit(3)
+    back = decode_request(encode_request(asked))
+    assert back.round == 3
+    for ours, theirs in zip(asked.history, back.history, strict=True):
+        for name, values in ours.items():
+            np.testing.assert_array_equal(theirs[name], values)
+
+
+def test_encode__only_a_release_is_sent() -> None:
+    for wrong in (Partial(xr.Dataset()), {"status": "released"}, None):
+        with pytest.raises(Invalid, match="only a Release"):
+            encode_release(wrong, KEY)  # type: ignore[arg-type]
+
+
+def test_encode__only_plain_numbers_are_sent() -> None:
+    for values in (np.array(["x"]), np.array([object()]), np.zeros(2, ">f8"), np.zeros(2, "<f4")):
+        with pytest.raises(Invalid, match="cannot be sent"):
+            sent(arrays={"a": values})
+
+
+# --- damage ---
+
+
+def test_decode_release__cut_at_every_byte() -> None:
+    raw = sent()
+    for end in range(len(raw)):
+        with pytest.raises(Invalid):
+            received(raw[:end])
+
+
+def test_decode_release__every_bit_counts() -> None:
+    raw = sent()
+    for at in range(len(raw)):
+        broken = bytearray(raw)
+        broken[at] ^= 1 << (at % 8)
+        with pytest.raises(Invalid, match="signature"):
+            received(bytes(broken))
+
+
+def test_decode_request__cut_at_every_byte() -> None:
+    raw = encode_request(fit(1))
+    for end in range(len(raw)):
+        with pytest.raises(Invalid):
+            decode_request(raw[:end])
+
+
+def test_decode_request__flipped_bits_are_refused_or_another_question() -> None:
+    """A request carries no signature: a flipped bit must be refused or give a whole request."""
+    raw = encode_request(fit(1))
+    for at in range(len(raw)):
+        for bit in (0, 5, 7):
+            broken = bytearray(raw)
+            broken[at] ^= 1 << bit
+            try:
+                back = decode_request(bytes(broken))
+            except Invalid:
+                continue
+            assert encode_request(back) == encode_request(back)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.binary(max_size=200))
+def test_decode__noise_is_invalid(noise: bytes) -> None:
+    for raw in (noise, wire.MAGIC + noise, message(noise)):
+        with pytest.raises(Invalid):
+            decode_request(raw)
+        with pytest.raises(Invalid):
+            received(signed(raw))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_decode_request__any_value_anywhere_is_taken_or_invalid(data: st.DataObject) -> None:
+    """Whatever stands in the header: a whole request, or `Invalid`; never another exception."""
+    header, rest = unpacked(encode_request(request()))
+    key = data.draw(st.sampled_from(sorted(header)))
+    header[key] = data.draw(JSON)
+    try:
+        decode_request(message(json.dumps(header).encode(), rest))
+    except Invalid:
+        pass
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_decode_release__any_value_anywhere_is_taken_or_invalid(data: st.DataObject) -> None:
+    header, rest = unpacked(sent()[: -wire.SIGNATURE])
+    key = data.draw(st.sampled_from(sorted(header)))
+    header[key] = data.draw(JSON)
+    try:
+        received(signed(message(json.dumps(header).encode(), rest)))
+    except Invalid:
+        pass
+
+
+# --- who and what ---
+
+
+def test_decode_release__signed_by_another() -> None:
+    with pytest.raises(Invalid, match="signature does not fit"):
+        decode_release(sent(), request(), OTHER.public_key())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"run": "abd"}, {"round": 1}, {"analysis": "survival"}],
+    ids=["run", "round", "analysis"],
+)
+def test_decode_release__answers_another_question(changes: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="answers another question"):
+        received(sent(**changes))
+
+
+def test_decode_release__from_a_site_that_was_not_asked() -> None:
+    with pytest.raises(Invalid, match="not in the roster"):
+        received(sent(site="z"))
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+def test_decode__another_version_says_so(version: int) -> None:
+    magic = wire.MAGIC[:-1] + bytes([version])
+    header, data = unpacked(encode_request(request()))
+    with pytest.raises(Invalid, match="another version"):
+        decode_request(message(header, data, magic=magic))
+
+
+def test_decode__a_request_is_no_release_and_the_other_way_round() -> None:
+    with pytest.raises(Invalid, match="is not a request"):
+        decode_request(sent()[: -wire.SIGNATURE])
+    with pytest.raises(Invalid):
+        received(signed(encode_request(request())))
+
+
+def test_decode__more_than_allowed_is_refused_unread() -> None:
+    raw = encode_request(request())
+    with pytest.raises(Invalid, match="too large"):
+        decode_request(raw, max_bytes=len(raw) - 1)
+    decode_request(raw, max_bytes=len(raw))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("level_n_individuals", np.array([[-1, 10, 0]]), "negative"),
+        ("level_n_individuals", np.array([[20.0, 10.0, 0.0]]), "shape or dtype"),
+        ("level_n_individuals", np.array([[20, 10]]), "shape or dtype"),
+        ("level_n_individuals", np.array([20, 10, 0]), "shape or dtype"),
+        ("summary_hidden", np.array([[0, 0, 0]]), "shape or dtype"),
+        ("extra", np.array([1]), "other arrays"),
+    ],
+)
+def test_decode_release__arrays_that_are_not_declared(
+    name: str, values: np.ndarray, problem: str
+) -> None:
+    with pytest.raises(Invalid, match=problem):
+        received(sent(arrays={**release().arrays, name: values}))
+
+
+def test_decode_release__a_missing_array() -> None:
+    arrays = dict(release().arrays)
+    del arrays["summary_hidden"]
+    with pytest.raises(Invalid, match="other arrays"):
+        received(sent(arrays=arrays))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_decode__a_sum_that_is_not_finite(value: float) -> None:
+    asked = fit(0)
+    arrays = {
+        s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.kind != "evidence"
+    }
+    whole = {**arrays, "fit_hidden": np.zeros((), np.uint8)}
+    good = Release("a", "abc", 0, COX.name, "released", arrays=whole)
+    received(encode_release(good, KEY), asked)
+    bad = {**arrays, "score": np.array([0.0, value])}
+    with pytest.raises(Invalid, match="not finite"):
+        received(
+            encode_release(
+                dataclasses.replace(good, arrays={**bad, "fit_hidden": whole["fit_hidden"]}), KEY
+            ),
+            asked,
+        )
+    with pytest.raises(Invalid, match="not finite"):
+        decode_request(encode_request(asked.next_round(bad)))
+
+
+def test_decode_release__an_unknown_code_is_refused() -> None:
+    """A mask holds codes of `Hidden` a site can use; any other is no answer."""
+    arrays = {**release().arrays, "summary_hidden": np.array([[0, 0, 77]], np.uint8)}
+    with pytest.raises(Invalid):
+        received(sent(arrays=arrays))
+
+
+def test_decode_release__a_hidden_cell_holds_no_value() -> None:
+    arrays = {**release().arrays, "level_n_individuals": np.array([[20, 10, 5]])}
+    with pytest.raises(Invalid):
+        received(sent(arrays=arrays))
+
+
+def test_decode_release__a_threshold_is_a_number() -> None:
+    """JSON reads 1e999 as infinity; bounds would then not be numbers."""
+    header, data = unpacked(sent()[: -wire.SIGNATURE])
+    text = json.dumps(header).replace('"threshold": 10.0', '"threshold": 1e999')
+    with pytest.raises(Invalid):
+        received(signed(message(text.encode(), data)))
+
+
+# --- headers that try something ---
+
+
+def test_decode__a_key_said_twice() -> None:
+    header, data = unpacked(encode_request(request()))
+    text = json.dumps(header)
+    twice = '{"purpose": "DUO:0000004", ' + text[1:]
+    with pytest.raises(Invalid, match="not JSON"):
+        decode_request(message(twice.encode(), data))
+    deep = text.replace('"label"', '"label": "x", "label"')
+    with pytest.raises(Invalid, match="not JSON"):
+        decode_request(message(deep.encode(), data))
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_decode__words_that_are_no_json(word: str) -> None:
+    header, data = unpacked(encode_request(request()))
+    text = json.dumps(header).replace("30.0", word)
+    with pytest.raises(Invalid, match="not JSON"):
+        decode_request(message(text.encode(), data))
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"[]", b"3", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 5000]
+)
+def test_decode__headers_that_are_no_table(header: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode_request(message(header))
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**20, 2**32 - 1])
+def test_decode__a_header_length_that_lies(length: int) -> None:
+    raw = encode_request(request())
+    with pytest.raises(Invalid):
+        decode_request(wire.PREFIX.pack(wire.MAGIC, length) + raw[wire.PREFIX.size :])
+
+
+def test_decode__bytes_left_over() -> None:
+    with pytest.raises(Invalid, match="left over"):
+        decode_request(encode_request(request()) + b"\0")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ["0/score", "<f8", [2**30, 2**30]],
+        ["0/score", "<f8", [2**62]],
+        ["0/score", "<f8", [-1]],
+        ["0/score", "<f8", [1.0]],
+        ["0/score", "<f8", [True]],
+        ["0/score", "<f8", [1] * 9],
+        ["0/score", "<f8", 1],
+        ["0/score", "<f8"],
+        ["0/score", "|O", [1]],
+        ["0/score", "<U8", [1]],
+        [0, "<f8", [1]],
+        "0/score",
+        {"name": "0/score"},
+        None,
+        ["0/score", "<f8", [0, 2**30, 2**30, 2**30]],  # empty, and yet too big for numpy
+    ],
+    ids=str,
+)
+def test_decode__arrays_that_cannot_be(entry: object) -> None:
+    header, _ = unpacked(encode_request(request()))
+    header |= {"rounds": 1, "arrays": [entry]}
+    with pytest.raises(Invalid):
+        decode_request(message(header, b"\0" * 8))
+
+
+def test_decode__an_array_named_twice() -> None:
+    header, _ = unpacked(encode_request(request()))
+    entry = ["0/score", "|u1", [1]]
+    with pytest.raises(Invalid, match="does not fit"):
+        decode_request(message({**header, "rounds": 1, "arrays": [entry, entry]}, b"\0\0"))
+
+
+@pytest.mark.parametrize("arrays", [None, {}, "x", 3])
+def test_decode__no_list_of_arrays(arrays: object) -> None:
+    with pytest.raises(Invalid, match="no list of arrays"):
+        decode_request(asked_with(arrays=arrays))
+
+
+@pytest.mark.parametrize("rounds", [-1, 1001, 1.0, "1", None, True])
+def test_decode_request__a_number_of_rounds_that_cannot_be(rounds: object) -> None:
+    with pytest.raises(Invalid):
+        decode_request(asked_with(rounds=rounds))
+
+
+@pytest.mark.parametrize("name", ["1/score", "x/score", "score", "-1/score", "00/n_event"])
+def test_decode_request__an_array_of_no_round(name: str) -> None:
+    header, data = unpacked(encode_request(fit(1)))
+    header["arrays"] = [*header["arrays"], [name, "|u1", [1]]]
+    with pytest.raises(Invalid):
+        decode_request(message(header, data + b"\0"))
+
+
+def test_decode_request__a_round_is_named_in_one_way() -> None:
+    """With "0/score" and "00/score" it would be open which one counts."""
+    header, data = unpacked(encode_request(fit(1)))
+    for entry in header["arrays"]:
+        entry[0] = "0" + entry[0]
+    with pytest.raises(Invalid):
+        decode_request(message(header, data))
+
+
+def test_decode_request__totals_of_another_shape() -> None:
+    header, _ = unpacked(encode_request(fit(1)))
+    arrays = {e[0]: (e[1], e[2]) for e in header["arrays"]}
+    for name, other in (("0/score", ("<f8", [3])), ("0/n_event", ("<f8", []))):
+        table = {**arrays, name: other}
+        header["arrays"] = [[n, d, s] for n, (d, s) in table.items()]
+        size = sum(int(np.prod(s)) * 8 for _, s in table.values())
+        with pytest.raises(Invalid, match="another shape or dtype"):
+            decode_request(message(header, b"\0" * size))
+    header["arrays"] = []
+    with pytest.raises(Invalid, match="lacks totals"):
+        decode_request(message(header))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("purpose", 3),
+        ("version", "1"),
+        ("version", 99),
+        ("aggregator", "nobody"),
+        ("analysis", "survivall"),
+        ("parameters", {"fields": [{"levels": ["a", "b"]}]}),  # lacks the field
+        ("parameters", {"fields": [{}]}),
+        ("parameters", {}),
+        ("panel", {"genes": [], "times": ["soon"]}),
+        ("panel", {"genes": [], "times": [None]}),
+        ("panel", {"genes": [], "times": [0, "nan", 1]}),  # would pass every least width
+        ("panel", {"genes": [], "times": [0, 1e400]}),
+        ("panel", {"genes": []}),
+        ("cohorts", [3]),
+        ("cohorts", [{"label": "x"}]),
+        ("cohorts", []),
+        ("cohorts", [{"label": "\ud800", "criteria": {}}]),  # cannot be hashed as UTF-8
+        ("cohorts", [{"label": "x", "criteria": {"field": 3, "equals": 1}}]),
+        ("cohorts", [{"label": "x", "criteria": {"gene": "A", "mutated": True, "classes": 3}}]),
+        ("roster", ["\ud800"]),
+        ("extra", 1),
+    ],
+    ids=str,
+)
+def test_decode_request__a_header_that_is_no_question(key: str, value: object) -> None:
+    with pytest.raises(Invalid):
+        decode_request(asked_with(**{key: value})).question  # noqa: B018
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 950, 970, 980, 985, 990, 1000, 5000])
+def test_decode_request__deep_criteria_are_taken_or_invalid(depth: int) -> None:
+    leaf = '{"field": "age", "present": true}'
+    text = json.dumps(unpacked(asked_with(cohorts=[{"label": "x", "criteria": "@"}]))[0])
+    deep = text.replace('"@"', '{"not":' * depth + leaf + "}" * depth)
+    try:
+        found = decode_request(message(deep.encode()))
+    except Invalid:
+        return
+    assert found.cohorts[0].describe()
+    assert found.question
+
+
+# --- memory ---
+
+
+def peak(call: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid):
+            call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_decode__a_lie_about_size_allocates_nothing() -> None:
+    header, _ = unpacked(encode_request(request()))
+    liars = [
+        {**header, "rounds": 1000, "arrays": [["0/x", "<f8", [2**30]]]},
+        {**header, "rounds": 1, "arrays": [["0/x", "<f8", [2**27]]] * 50},
+    ]
+    for liar in liars:
+        raw = message(liar, b"\0" * 64)
+        assert peak(lambda raw=raw: decode_request(raw)) < 2**20
+    claim = wire.PREFIX.pack(wire.MAGIC, 2**32 - 1) + b"{"
+    assert peak(lambda: decode_request(claim)) < 2**20
+
+
+def test_decode__arrays_are_views_of_the_message() -> None:
+    back = received(sent())
+    assert all(not values.flags.owndata for values in back.arrays.values())
+    assert all(not values.flags.writeable for values in back.arrays.values())
+
+
+def test_decode_request__a_time_that_never_comes() -> None:
+    """JSON reads 1e999 as infinity: no point of a grid."""
+    text = json.dumps(unpacked(encode_request(request()))[0])
+    with pytest.raises(Invalid):
+        decode_request(message(text.replace("30.0", "1e999").encode()))
