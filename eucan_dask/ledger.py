@@ -27,6 +27,10 @@ create table if not exists memberships (
     n integer not null, members blob not null, run text not null, analysis text not null,
     freeze text not null, at text not null default current_timestamp,
     unique (summand, digest, freeze));
+create table if not exists releases (
+    id integer primary key, at text not null default current_timestamp, run text not null,
+    analysis text not null, freeze text not null, digest text not null, n integer not null,
+    unique (run, analysis, digest));
 create table if not exists rounds (
     question text not null, round integer not null, digest text not null,
     primary key (question, round));
@@ -128,6 +132,8 @@ class Ledger:
                             bits = np.zeros(n_rows, dtype=bool)
                             bits[rows[column]] = True
                             _keep(db, name, shape, np.packbits(bits), entry, least)
+                            if members is used:
+                                _tell(db, np.packbits(bits), entry)
             except Refused:
                 db.execute("rollback")
                 raise
@@ -170,13 +176,9 @@ class Ledger:
     def summary(self) -> list[dict[str, object]]:
         """What was released, for the steward: when, which run and analysis, how many people."""
         with self._open() as db:
-            found = db.execute(
-                "select at, run, analysis, summand, freeze, n from memberships where summand != ? "
-                "order by id",
-                (EVERY_SUMMAND,),
-            ).fetchall()
-        names = ("at", "run", "analysis", "summand", "freeze", "n_individuals")
-        return [dict(zip(names, row, strict=True)) for row in found]
+            found = db.execute("select at, run, analysis, freeze, n from releases order by id")
+            names = ("at", "run", "analysis", "freeze", "n_individuals")
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,20 @@ def _keep(
             entry.run,
             entry.analysis,
             entry.freeze,
+        ),
+    )
+
+
+def _tell(db: sqlite3.Connection, bits: Bits, entry: _Entry) -> None:
+    """Note an answer about a cohort, for the steward."""
+    db.execute(
+        "insert or ignore into releases (run, analysis, freeze, digest, n) values (?, ?, ?, ?, ?)",
+        (
+            entry.run,
+            entry.analysis,
+            entry.freeze,
+            _digest(bits),
+            int(np.bitwise_count(bits).sum()),
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from distributed import KilledWorker
 
@@ -138,6 +139,28 @@ def test_open_cluster__nobody_at_the_address(
         open_cluster({"kind": "address", "address": "tcp://10.0.0.1:8786"})
 
 
+@pytest.mark.parametrize("error", [ValueError("port"), TypeError("host")])
+def test_open_cluster__what_is_no_address(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def client(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("distributed.Client", client)
+    with pytest.raises(Invalid, match="no address of a scheduler"):
+        open_cluster({"kind": "address", "address": "here"})
+
+
+@pytest.mark.parametrize("dashboard", [False, True])
+def test_dashboard__of_a_local_cluster(*, dashboard: bool) -> None:
+    cluster = open_cluster({"kind": "local", "threads": 1, "dashboard": dashboard})
+    try:
+        found = cluster.dashboard
+    finally:
+        cluster.close()
+    assert (found is not None and found.startswith("http://127.0.0.1:")) == dashboard
+
+
 def test_open_cluster__an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distributed.Client", lambda *_, **__: Client(OSError()))
     cluster = open_cluster({"kind": "address", "address": "tcp://10.0.0.1:8786"})
@@ -156,3 +179,21 @@ def test_open_cluster__an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_plan__blocks_of_people(n: int, dim: str | None, expected: list[tuple[int, int]]) -> None:
     assert block.plan(n, dim) == expected
+
+
+@pytest.mark.parametrize("dashboard", [False, True])
+def test_open_cluster__a_local_one_listens_on_this_machine_alone(*, dashboard: bool) -> None:
+    """Neither the scheduler's pages nor a worker's are for the hospital's network."""
+    before = listening()
+    cluster = open_cluster({"kind": "local", "threads": 1, "dashboard": dashboard})
+    try:
+        opened = listening() - before
+    finally:
+        cluster.close()
+    assert not {(host, port) for host, port in opened if host not in ("127.0.0.1", "::1")}
+
+
+def listening() -> set[tuple[str, int]]:
+    """Host and port of every socket this process listens on."""
+    found = psutil.Process().net_connections("tcp")
+    return {(c.laddr.ip, c.laddr.port) for c in found if c.status == psutil.CONN_LISTEN}

@@ -334,3 +334,18 @@ def test_fields_and_genes__of_every_leaf() -> None:
     assert cohort.fields() == {"age", "sex"}
     assert cohort.genes() == {"X"}
     assert Cohort("all").fields() == set()
+
+
+def test_levels__of_every_criterion_that_names_some() -> None:
+    cohort = Cohort.of(
+        "c",
+        {
+            "all": [
+                {"field": "stage", "in": ["I", "II"]},
+                {"not": {"field": "sex", "equals": "male"}},
+                {"field": "age", "equals": 50},
+                {"gene": "X", "mutated": True},
+            ]
+        },
+    )
+    assert cohort.levels() == [("stage", ("I", "II")), ("sex", ("male",))]

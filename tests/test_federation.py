@@ -505,16 +505,26 @@ def test_hello__a_site_under_another_name_is_invalid(federation: Federation) -> 
         wrong.hello()
 
 
-def test_hello__a_site_that_is_away_does_not_stop_the_others(federation: Federation) -> None:
+def without_hello(federation: Federation, *names: str) -> Federation:
+    """The federation where these sites do not even say hello."""
+
     class Gone(Wrapped):
         def hello(self) -> dict[str, Any]:
             raise Unavailable("no answer since noon")
 
-    a, b, c = federation.members
-    partly = Federation(
-        [a, Member("b", Gone(b.link, fails=AWAY), b.key), c],
-        name="f",
-        min_sites=2,
-        thresholds=federation.thresholds,
-    )
-    assert sorted(partly.hello()) == ["a", "c"]
+    members = [
+        Member(m.name, Gone(m.link, fails=AWAY) if m.name in names else m.link, m.key)
+        for m in federation.members
+    ]
+    return Federation(members, name="f", min_sites=2, thresholds=federation.thresholds)
+
+
+def test_hello__a_site_that_is_away_does_not_stop_the_others(federation: Federation) -> None:
+    assert sorted(without_hello(federation, "b").hello()) == ["a", "c"]
+
+
+def test_hello__too_few_say_so(federation: Federation) -> None:
+    with pytest.raises(NotEnoughSites, match="a: no answer since noon; b: no answer"):
+        without_hello(federation, "a", "b").hello()
+    with pytest.raises(Unavailable, match="no site answers"):
+        without_hello(federation, "a", "b", "c").hello()

@@ -554,6 +554,8 @@ def test_decode_request__totals_of_another_shape() -> None:
         ("parameters", {}),
         ("panel", {"genes": [], "times": ["soon"]}),
         ("panel", {"genes": [], "times": [None]}),
+        ("panel", {"genes": [3], "times": []}),
+        ("panel", {"genes": [None], "times": []}),
         ("panel", {"genes": [], "times": [0, "nan", 1]}),  # would pass every least width
         ("panel", {"genes": [], "times": [0, 1e400]}),
         ("panel", {"genes": []}),

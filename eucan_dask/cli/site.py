@@ -52,9 +52,9 @@ def _ledger(arguments: argparse.Namespace) -> None:
 
     frame = pd.DataFrame(
         Site(arguments.directory).ledger.summary(),
-        columns=["at", "run", "analysis", "summand", "freeze", "n_individuals"],
+        columns=["at", "run", "analysis", "freeze", "n_individuals"],
     )
-    show("memberships released", frame, rows=1000)
+    show("answers released", frame, rows=1000)
 
 
 def _federation(arguments: argparse.Namespace) -> None:

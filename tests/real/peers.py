@@ -173,7 +173,7 @@ def assert_fit(
     assert_close(ours["se"], terms["se"], rtol)
     if "p_value" in terms:  # relative error of p is that of z times about z^2
         assert_close(ours["p_value"], terms["p_value"], rtol * 100)
-    row = answer["fit"].iloc[0]
+    row = answer["fit"].iloc[0].to_dict() | answer["convergence"].iloc[0].to_dict()
     assert bool(row["converged"])
     for mine, theirs in columns.items():
         if mine in ("n", "n_event"):

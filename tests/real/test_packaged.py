@@ -124,8 +124,9 @@ def test_cox__packaged_by_gene(federation: Federations, shared: Path, cohort: st
         answer = ask(asked, CoxRegression(terms=(Term(gene=row.gene),)))
         assert_term(answer, row.cox_efron_coef, row.cox_efron_se)
         (fit,) = answer["fit"].itertuples()
+        (null,) = answer["convergence"]["log_likelihood_null"]
         likelihoods = (row.cox_efron_loglik0, row.cox_efron_loglik1)
-        assert_close((fit.log_likelihood_null, fit.log_likelihood), likelihoods, RTOL)
+        assert_close((null, fit.log_likelihood), likelihoods, RTOL)
     for row in rows[:1]:
         answer = ask(asked, CoxRegression(terms=(Term(gene=row.gene),), ties="breslow"))
         assert_term(answer, row.cox_breslow_coef, row.cox_breslow_se)
