@@ -27,6 +27,7 @@ _PUBLIC = {
     "Record": "eucan_dask.partial",
     "Refused": "eucan_dask.errors",
     "Result": "eucan_dask.result",
+    "Roster": "eucan_dask.request",
     "Site": "eucan_dask.site",
     "SummaryField": "eucan_dask.analyses.cohort_summary",
     "Survival": "eucan_dask.analyses.survival",

@@ -22,7 +22,7 @@ from eucan_dask.links import Link, open_link
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release, indexed
 from eucan_dask.policy import Thresholds
-from eucan_dask.request import AGGREGATORS, Request
+from eucan_dask.request import AGGREGATORS, Request, Roster
 from eucan_dask.result import Result, SiteOutcome, blank_hidden
 from eucan_dask.total import combine, gate_pool
 from eucan_dask.versions import code_digest
@@ -213,9 +213,10 @@ class Federation:
             panel=panel or Panel(),
             cohorts=tuple(cohorts),
             purpose=purpose,
-            roster=tuple(member.name for member in self.members),
+            roster=Roster(
+                tuple(member.name for member in self.members), aggregator or self.aggregator
+            ),
             tier=tier,
-            aggregator=aggregator or self.aggregator,
             complete=tuple(complete),
             code_digest=code_digest(),
         )
@@ -252,7 +253,7 @@ class _Question:
             if any(r.roster == "run" for r in analysis.records) and len(releases) < len(
                 request.roster
             ):
-                roster = tuple(sorted(release.site for release in releases))
+                roster = request.roster.keep(release.site for release in releases)
                 request = replace(request, roster=roster, round=0, history=())
                 continue
             total = combine(analysis, request.coords, releases)

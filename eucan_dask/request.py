@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,15 +15,47 @@ from numpy.typing import NDArray
 from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis, State, check_cohorts, parameters
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid
+from eucan_dask.errors import Invalid, unknown
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Coords
 from eucan_dask.registry import find, load
 
-__all__ = ["AGGREGATORS", "Request", "history_digests"]
+__all__ = ["AGGREGATORS", "Request", "Roster", "history_digests"]
 
 AGGREGATORS = ("none", "trusted", "masked")
 Totals = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The sites of one run, frozen at round 0, and who adds them up: part of the run's hash.
+
+    Parameters
+    ----------
+    sites
+        Names of the sites asked, sorted, each once.
+    aggregator
+        "none" (the analyst), "trusted" (a processor that keeps nothing) or "masked" (nobody).
+    """
+
+    sites: tuple[str, ...]
+    aggregator: str = "none"
+
+    def __post_init__(self) -> None:
+        if not self.sites or list(self.sites) != sorted(set(self.sites)):
+            raise Invalid("a roster names sites in order, each once", found=self.sites)
+        if self.aggregator not in AGGREGATORS:
+            raise unknown("aggregator", self.aggregator, AGGREGATORS, where="roster")
+
+    def __contains__(self, site: object) -> bool:
+        return site in self.sites
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def keep(self, sites: Iterable[str]) -> Roster:
+        """The roster of those that are left."""
+        return replace(self, sites=tuple(sorted(sites)))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -41,7 +73,7 @@ class Request:
     purpose
         A DUO code.
     roster
-        Names of the sites asked, sorted; frozen at round 0.
+        The sites asked and who adds them up.
     history
         Totals of the rounds before this one: a site replays the state from them.
     """
@@ -51,9 +83,8 @@ class Request:
     panel: Panel
     cohorts: tuple[Cohort, ...]
     purpose: str
-    roster: tuple[str, ...]
+    roster: Roster
     tier: str = "open"
-    aggregator: str = "none"
     complete: tuple[str, ...] = ()
     round: int = 0
     code_digest: str = ""
@@ -86,8 +117,8 @@ class Request:
             "complete": list(self.complete),
             "purpose": self.purpose,
             "tier": self.tier,
-            "aggregator": self.aggregator,
-            "roster": list(self.roster),
+            "aggregator": self.roster.aggregator,
+            "roster": list(self.roster.sites),
             "code_digest": self.code_digest,
         }
 
@@ -129,9 +160,8 @@ class Request:
             panel=Panel.from_json(values["panel"]),
             cohorts=tuple(Cohort.of(c["label"], c["criteria"]) for c in cohorts),
             purpose=values["purpose"],
-            roster=tuple(map(str, values["roster"])),
+            roster=Roster(tuple(map(str, values["roster"])), values["aggregator"]),
             tier=values["tier"],
-            aggregator=values["aggregator"],
             complete=tuple(map(str, values["complete"])),
             round=len(history),
             code_digest=values["code_digest"],

@@ -159,7 +159,7 @@ class Site:
             arrays=labelled(request.coords),
             cohort_n=people.used.sum(axis=0, dtype=np.int64),
             thresholds=self.policy.thresholds,
-            aggregator=request.aggregator,
+            aggregator=request.roster.aggregator,
             n_rounds=request.round + 1,
             public=self.policy.public,
         )
@@ -241,9 +241,9 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("allow.purposes", f"purposes allowed: {', '.join(policy.purposes)}")
     if request.tier not in policy.tiers:
         raise Refused("allow.tiers", f"tiers allowed: {', '.join(policy.tiers)}")
-    if request.aggregator not in policy.aggregators:
+    if request.roster.aggregator not in policy.aggregators:
         raise Refused("allow.aggregators", f"allowed: {', '.join(policy.aggregators)}")
-    if request.aggregator != "none":
+    if request.roster.aggregator != "none":
         raise Refused("aggregator", 'this version offers aggregator = "none"')
     least = dict(policy.kind_tier).get(kind)
     if least is None:

@@ -22,7 +22,7 @@ from eucan_dask.keys import read_public
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.registry import registry
-from eucan_dask.request import Request
+from eucan_dask.request import Request, Roster
 from eucan_dask.site import Site
 from eucan_dask.testing import checks
 from eucan_dask.testing.cases import example
@@ -116,7 +116,7 @@ def _answer(site: Site, name: str) -> bytes:
         panel=panel,
         cohorts=(Cohort("everybody"),),
         purpose="DUO:0000006",
-        roster=("a",),
+        roster=Roster(("a",)),
         code_digest=code_digest(),
     )
     key = read_public(site.directory / "keys" / "site.pub")

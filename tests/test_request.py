@@ -15,7 +15,7 @@ from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
 from eucan_dask.newton import effective_number, inverse, smallest_cell, solve
 from eucan_dask.panel import Panel
-from eucan_dask.request import Request, history_digests
+from eucan_dask.request import Request, Roster, history_digests
 from eucan_dask.terms import Term
 
 COX = CoxRegression(terms=(Term(field="age"),))
@@ -28,7 +28,7 @@ def request(**changes: Any) -> Request:
         "panel": Panel(),
         "cohorts": (Cohort("everybody"),),
         "purpose": "DUO:0000006",
-        "roster": ("a", "b"),
+        "roster": Roster(("a", "b")),
     }
     return Request(**{**values, **changes})
 
@@ -54,7 +54,7 @@ def test_question__is_the_same_in_every_round_and_another_for_another() -> None:
     assert first.next_round(totals()).question == first.question
     others = [
         request(run="s"),
-        request(roster=("a",)),
+        request(roster=Roster(("a",))),
         request(purpose="DUO:0000042"),
         request(tier="registered"),
         request(complete=("sex",)),

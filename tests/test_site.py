@@ -26,7 +26,7 @@ from eucan_dask.init import init_site
 from eucan_dask.keys import read_public
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release
-from eucan_dask.request import Request
+from eucan_dask.request import Request, Roster
 from eucan_dask.site import Site, analysis_set
 from eucan_dask.store.edit import withdraw
 from eucan_dask.terms import Term
@@ -70,7 +70,7 @@ def asked(analysis: Analysis = SEX, **changes: Any) -> Request:
         "panel": Panel(),
         "cohorts": (Cohort("everybody"),),
         "purpose": "DUO:0000006",
-        "roster": ("a",),
+        "roster": Roster(("a",)),
         "code_digest": code_digest(),
     }
     return Request(**{**values, **changes})
@@ -106,8 +106,8 @@ def rule(site: Site | Path, request: Request) -> str:
         ({}, {"purpose": "DUO:0000011"}, "allow.purposes"),
         ({"tiers": '["registered"]'}, {}, "allow.tiers"),
         ({"aggregators": '["masked"]'}, {}, "allow.aggregators"),
-        ({}, {"aggregator": "masked"}, "aggregator"),
-        ({}, {"aggregator": "trusted"}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "masked")}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "trusted")}, "aggregator"),
         ({"counts": '"registered"'}, {}, "tiers"),
         ({"counts": '"registered"'}, {"tier": "registered"}, "released"),
         ({"counts": '"registered"'}, {"tier": "controlled"}, "released"),
@@ -565,9 +565,9 @@ def test_analysis_set__an_unknown_field_is_named(simulated: People) -> None:
 
 def test_allowed__a_site_that_is_not_in_the_roster(directory: Path) -> None:
     with pytest.raises(Refused, match="rule roster"):
-        site_module.allowed(asked(roster=("b",)), Site(directory).policy, "a")
+        site_module.allowed(asked(roster=Roster(("b",))), Site(directory).policy, "a")
     with pytest.raises(Invalid, match="not in the roster"):  # nor is its answer taken
-        answer(directory, asked(roster=("b",)))
+        answer(directory, asked(roster=Roster(("b",))))
 
 
 def test_allowed__reads_no_data(directory: Path) -> None:

@@ -23,7 +23,7 @@ from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Partial, Release
-from eucan_dask.request import Request
+from eucan_dask.request import Request, Roster
 from eucan_dask.terms import Term
 from eucan_dask.wire import decode_release, decode_request, encode_release, encode_request
 
@@ -40,7 +40,7 @@ def request(**changes: Any) -> Request:
         panel=Panel(genes=("TP53",), times=(0.0, 30.0)),
         cohorts=(Cohort.of("young", {"field": "age", "max": 60}),),
         purpose="DUO:0000006",
-        roster=("a", "b"),
+        roster=Roster(("a", "b")),
         complete=("stage",),
         code_digest="d" * 8,
     )

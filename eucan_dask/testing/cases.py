@@ -17,7 +17,7 @@ from eucan_dask.errors import Refused
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Partial, Release, indexed, labelled
 from eucan_dask.policy import Policy, Thresholds
-from eucan_dask.request import Request
+from eucan_dask.request import Request, Roster
 from eucan_dask.rules import Case
 from eucan_dask.total import combine, gate_pool
 
@@ -52,7 +52,7 @@ class Example:
             panel=self.panel,
             cohorts=self.cohorts,
             purpose="DUO:0000006",
-            roster=tuple(sorted(roster)),
+            roster=Roster(tuple(sorted(roster))),
         )
 
     def prepared(self, ds: xr.Dataset, cohorts: Sequence[Cohort] | None = None) -> xr.Dataset:
@@ -148,7 +148,7 @@ def run_over(
     analysis = case.analysis
     while True:
         releases = []
-        for name in request.roster:
+        for name in request.roster.sites:
             try:
                 releases.append(release_of(case, sites[name], name, request, limits))
             except Refused:
