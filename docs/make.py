@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis
-from eucan_dask.registry import registry
 from eucan_dask.explain import job_template
+from eucan_dask.registry import registry
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "analyses.md"
