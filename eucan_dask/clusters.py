@@ -27,18 +27,26 @@ class Cluster:
         A `distributed.Client`, or None for a scheduler in this process.
     scheduler
         "threads" or "synchronous", where there is no client.
+    shows
+        Whether the dashboard's address is told.
     """
 
     def __init__(
-        self, client: Any = None, *, owned: Any = None, scheduler: str = "threads"
+        self,
+        client: Any = None,
+        *,
+        owned: Any = None,
+        scheduler: str = "threads",
+        shows: bool = True,
     ) -> None:
         self._client, self._owned, self._scheduler = client, owned, scheduler
+        self._shows = shows
         self.n_tasks = 0
 
     @property
     def dashboard(self) -> str | None:
         """Address of the Dask dashboard, if there is one."""
-        if self._client is None:
+        if self._client is None or not self._shows:
             return None
         if self._owned is None:
             return str(self._client.dashboard_link)
@@ -145,6 +153,8 @@ def open_cluster(table: Mapping[str, Any], *, where: str = "[cluster]") -> Clust
         n_workers=1,
         threads_per_worker=values["threads"],
         processes=False,
-        dashboard_address="127.0.0.1:0" if values["dashboard"] else None,
+        dashboard_address="127.0.0.1:0",  # without one, distributed listens on every interface
+        worker_dashboard_address="127.0.0.1:0",
     )
-    return Cluster(Client(local, set_as_default=False), owned=local)
+    client = Client(local, set_as_default=False)
+    return Cluster(client, owned=local, shows=values["dashboard"])

@@ -170,8 +170,12 @@ class Ledger:
                 db.execute(
                     "insert or ignore into rounds values (?, ?, ?)", (question, round_, digest)
                 )
-            db.execute("insert or ignore into answered values (?, ?)", (question, len(digests)))
             db.execute("commit")
+
+    def answered(self, question: str, round_: int) -> None:
+        """Remember that a round was answered: only then the next may come."""
+        with self._open() as db:
+            db.execute("insert or ignore into answered values (?, ?)", (question, round_))
 
     def summary(self) -> list[dict[str, object]]:
         """What was released, for the steward: when, which run and analysis, how many people."""

@@ -173,6 +173,7 @@ class Site:
             partial, policy=self.policy, case=case, template=replace(blank, header=header)
         )
         self._record(request, people)
+        self.ledger.answered(request.question, request.round)
         return release
 
     def _analysis_set(self, request: Request) -> AnalysisSet:

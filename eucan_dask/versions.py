@@ -26,16 +26,20 @@ PACKAGES = (
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """SHA-256 over our source and the modules of installed plug-ins: equal code, equal digests."""
-    root = Path(__file__).parent
+    """SHA-256 over our source and that of installed plug-ins: equal code, equal digests."""
     state = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.suffix in (".py", ".toml"):
-            state.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    for point in sorted(entry_points(group=PLUGINS), key=lambda point: point.name):
-        found = importlib.util.find_spec(point.module)
+    roots = {Path(__file__).parent}
+    for point in entry_points(group=PLUGINS):
+        found = importlib.util.find_spec(point.module.partition(".")[0])
         if found is not None and found.origin is not None:
-            state.update(point.value.encode() + b"\0" + Path(found.origin).read_bytes())
+            origin = Path(found.origin)
+            roots.add(origin.parent if origin.name == "__init__.py" else origin)
+    for root in sorted(roots, key=lambda root: root.name):
+        files = [root] if root.is_file() else sorted(root.rglob("*"))
+        for path in files:
+            if path.suffix in (".py", ".toml"):
+                name = path.relative_to(root.parent).as_posix()
+                state.update(name.encode() + b"\0" + path.read_bytes())
     return state.hexdigest()
 
 

@@ -127,7 +127,7 @@ def _databases(federation: Path) -> Iterator[tuple[str, Path]]:
 def _ledgers(federation: Path) -> dict[str, Memberships]:
     """What each site says it released; the run's own name and the time aside."""
     return {
-        centre: Counter(
+        centre: set(
             (row["analysis"], row["freeze"], row["n_individuals"])
             for row in Site(federation.parent / centre / "site").ledger.summary()
         )

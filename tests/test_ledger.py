@@ -211,11 +211,15 @@ def test_summary__says_what_was_released(ledger: Ledger) -> None:
 def test_check_rounds__a_history_that_goes_on_is_taken(ledger: Ledger) -> None:
     for digests in ((), ("a",), ("a", "b"), ("a",), ("a", "b", "c"), ()):
         ledger.check_rounds("q", digests)  # asked again after an answer was lost
+        ledger.answered("q", len(digests))
 
 
 def test_check_rounds__a_contradiction_is_refused(ledger: Ledger) -> None:
     for digests in ((), ("a",), ("a", "b")):
         ledger.check_rounds("q", digests)
+        ledger.answered("q", len(digests))
+    with pytest.raises(Refused):
+        ledger.check_rounds("new", ("a",))  # round 0 of it was never answered
     for other in (("x",), ("a", "x"), ("x", "b", "c")):
         with pytest.raises(Refused) as caught:
             ledger.check_rounds("q", other)

@@ -23,6 +23,7 @@ __all__ = [
     "dataset",
     "log_hazard",
     "people",
+    "renamed",
     "split",
     "write_tables",
 ]
@@ -270,6 +271,22 @@ def split(simulated: People, of: NDArray[Any]) -> list[People]:
         assay = {s: simulated.sample_assay[s] for s in rows["sample_id"]}
         parts.append(People(rows, simulated.mutations[kept], assay))
     return parts
+
+
+def renamed(simulated: People, rng: np.random.Generator) -> People:
+    """The same people under shuffled names, and so in another order."""
+    old = sorted(set(simulated.clinical["individual_id"]))
+    new = dict(zip(old, [f"q{i:05d}" for i in rng.permutation(len(old))], strict=True))
+    rows = simulated.clinical
+    person = rows["individual_id"].map(new)
+    own = person + "-" + rows["sample_id"].str.rsplit("-", n=1).str[-1]
+    samples = dict(zip(rows["sample_id"], own, strict=True))
+    mutations = simulated.mutations
+    return People(
+        rows.assign(individual_id=person, sample_id=own),
+        mutations.assign(sample_id=mutations["sample_id"].map(samples)),
+        {samples[sample]: kind for sample, kind in simulated.sample_assay.items()},
+    )
 
 
 def write_tables(simulated: People, directory: Path) -> tuple[Path, Path, Path]:
