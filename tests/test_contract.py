@@ -70,7 +70,11 @@ def test_contract(kind: type[Analysis], check: Any) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("kind", REGISTRY.values(), ids=REGISTRY)
 def test_contract__over_many_draws(kind: type[Analysis], check: Any) -> None:
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=10 * n_examples(kind, check),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(seed=SEEDS)
     def draw(seed: int) -> None:
         run(kind, check, seed)
