@@ -23,6 +23,7 @@ __all__ = [
     "fit_table",
     "forest",
     "record_of",
+    "round_sums",
     "shared_yields",
     "smallest_cell",
     "terms_table",
@@ -152,6 +153,21 @@ class NewtonRegression(IterativeAnalysis):
             new["final"] = new["converged"] = np.ones((), np.int64)
         return new
 
+    def fitted(self, total: xr.Dataset, state: State, call: str) -> xr.Dataset:
+        """Finished variables that every fit has; `call` is what R would be asked."""
+        return xr.Dataset(
+            {
+                **self.coefficients(total, state),
+                "n": total["n_individuals"],
+                "n_event": total["n_event"],
+                "log_likelihood": ((), float(total["log_likelihood"])),
+                "log_likelihood_null": ((), float(state["null"])),
+                "converged": ((), bool(state["converged"])),
+                "equals": ((), np.array(call, dtype=object)),
+            },
+            coords={"terms": total["terms"]},
+        )
+
     def coefficients(self, total: xr.Dataset, state: State) -> dict[str, Any]:
         """Finished variables by term; NaN where the fit did not converge or a term is constant."""
         beta, scale = state["beta"], state["scale"]
@@ -171,6 +187,45 @@ class NewtonRegression(IterativeAnalysis):
             "high": (TERMS, np.exp(coef + half)),
             "p_value": (TERMS, stats.chi2.sf((coef / se) ** 2, 1)),
         }
+
+
+def round_sums(
+    x: NDArray[np.float64],
+    outcome: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    fit: tuple[float, NDArray[np.float64], NDArray[np.float64]],
+    *,
+    n_effective: int,
+    pairs: bool,
+) -> xr.Dataset:
+    """What `shared_yields` declares.
+
+    Parameters
+    ----------
+    x, outcome, weight
+        Covariates (N, P), events or outcomes (N,) and weights (N,) of the people in the fit.
+    fit
+        Log-likelihood, score (P,) and information (P, P).
+    n_effective
+        What parameters are weighed against.
+    pairs
+        As in `smallest_cell`.
+    """
+    value, score, information = fit
+    return xr.Dataset(
+        {
+            "n_individuals": ((), np.int64(outcome.size)),
+            "n_event": ((), np.int64(outcome.sum())),
+            "n_effective": ((), np.int64(n_effective)),
+            "n_weight": ((), effective_number(weight)),
+            "n_smallest_cell": ((), smallest_cell(x, outcome, pairs=pairs)),
+            "log_likelihood": ((), value),
+            "score": (TERMS, score),
+            "information": (("terms", "terms_2"), information),
+            "term_sum": (TERMS, x.sum(axis=0)),
+            "term_square": (TERMS, (x * x).sum(axis=0)),
+        }
+    )
 
 
 def _scales(total: xr.Dataset) -> NDArray[np.float64]:

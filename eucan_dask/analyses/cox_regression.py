@@ -15,12 +15,11 @@ from eucan_dask.kernels.cox import concordance_counts, cox_sums, relative_weight
 from eucan_dask.newton import (
     CONVERGENCE,
     NewtonRegression,
-    effective_number,
     fit_table,
     forest,
     record_of,
+    round_sums,
     shared_yields,
-    smallest_cell,
     terms_table,
 )
 from eucan_dask.panel import Panel
@@ -140,29 +139,22 @@ class CoxRegression(NewtonRegression):
         pairs = np.zeros(3)
         for stratum in np.unique(strata):
             own = strata == stratum
-            sums = cox_sums(
+            v, s, i = cox_sums(
                 time[own], event[own], x[own], state["beta"], efron=self.ties == "efron"
             )
-            value, score, information = value + sums[0], score + sums[1], information + sums[2]
+            value, score, information = value + v, score + s, information + i
             if int(state["final"]):
                 risk = x[own] @ state["beta"]
                 pairs += np.array(concordance_counts(time[own], event[own], risk), np.float64)
-        n_event = np.int64(event.sum())
-        return xr.Dataset(
-            {
-                "n_individuals": ((), np.int64(rows.sum())),
-                "n_event": ((), n_event),
-                "n_effective": ((), n_event),
-                "n_weight": ((), effective_number(relative_weight(x, state["beta"]))),
-                "n_smallest_cell": ((), smallest_cell(x, event, pairs=False)),
-                "log_likelihood": ((), value),
-                "score": (("terms",), score),
-                "information": (("terms", "terms_2"), information),
-                "term_sum": (("terms",), x.sum(axis=0)),
-                "term_square": (("terms",), (x * x).sum(axis=0)),
-                **{f"n_{name}": ((), pairs[i]) for i, name in enumerate(PAIRS)},
-            }
+        sums = round_sums(
+            x,
+            event,
+            relative_weight(x, state["beta"]),
+            (value, score, information),
+            n_effective=int(event.sum()),
+            pairs=False,
         )
+        return sums.assign({f"n_{name}": ((), pairs[i]) for i, name in enumerate(PAIRS)})
 
     def finalize(self, total: xr.Dataset, state: State | None = None) -> xr.Dataset:
         state = state or self.start(Panel())
@@ -171,19 +163,8 @@ class CoxRegression(NewtonRegression):
         by = "site" + (f", {self.strata}" if self.strata else "")
         terms = " + ".join(self.labels)
         call = f'coxph(Surv(t, event) ~ {terms} + strata({by}), ties = "{self.ties}")'
-        return xr.Dataset(
-            {
-                **self.coefficients(total, state),
-                "n": total["n_individuals"],
-                "n_event": total["n_event"],
-                "log_likelihood": ((), float(total["log_likelihood"])),
-                "log_likelihood_null": ((), float(state["null"])),
-                "concordance": ((), (concordant + tied / 2) / usable if usable else np.nan),
-                "converged": ((), bool(state["converged"])),
-                "equals": ((), np.array(call, dtype=object)),
-            },
-            coords={"terms": total["terms"]},
-        )
+        concordance = (concordant + tied / 2) / usable if usable else np.nan
+        return self.fitted(total, state, call).assign(concordance=((), concordance))
 
     def pooled(self, site: str, levels: tuple[str, ...]) -> CoxRegression:
         return replace(self, strata=site)

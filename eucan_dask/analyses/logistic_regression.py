@@ -14,12 +14,11 @@ from eucan_dask.kernels.logistic import logistic_sums, logistic_weight
 from eucan_dask.newton import (
     CONVERGENCE,
     NewtonRegression,
-    effective_number,
     fit_table,
     forest,
     record_of,
+    round_sums,
     shared_yields,
-    smallest_cell,
     terms_table,
 )
 from eucan_dask.panel import Panel
@@ -118,38 +117,19 @@ class LogisticRegression(NewtonRegression):
         rows = ds["individual_cohort"].values.any(axis=1) & ds["individual_eligible"].values
         x = ds["individual_term"].values[rows]
         y = ds["individual_outcome"].values[rows]
-        value, score, information = logistic_sums(y, x, state["beta"])
-        n, n_event = np.int64(y.size), np.int64(y.sum())
-        return xr.Dataset(
-            {
-                "n_individuals": ((), n),
-                "n_event": ((), n_event),
-                "n_effective": ((), np.minimum(n_event, n - n_event)),
-                "n_weight": ((), effective_number(logistic_weight(y, x, state["beta"]))),
-                "n_smallest_cell": ((), smallest_cell(x, y, pairs=True)),
-                "log_likelihood": ((), value),
-                "score": (("terms",), score),
-                "information": (("terms", "terms_2"), information),
-                "term_sum": (("terms",), x.sum(axis=0)),
-                "term_square": (("terms",), (x * x).sum(axis=0)),
-            }
+        return round_sums(
+            x,
+            y,
+            logistic_weight(y, x, state["beta"]),
+            logistic_sums(y, x, state["beta"]),
+            n_effective=min(int(y.sum()), int((~y).sum())),
+            pairs=True,
         )
 
     def finalize(self, total: xr.Dataset, state: State | None = None) -> xr.Dataset:
         state = state or self.start(Panel())
         call = f"glm({self.outcome.labels[0]} ~ {' + '.join(self.labels)} + site, binomial)"
-        return xr.Dataset(
-            {
-                **self.coefficients(total, state),
-                "n": total["n_individuals"],
-                "n_event": total["n_event"],
-                "log_likelihood": ((), float(total["log_likelihood"])),
-                "log_likelihood_null": ((), float(state["null"])),
-                "converged": ((), bool(state["converged"])),
-                "equals": ((), np.array(call, dtype=object)),
-            },
-            coords={"terms": total["terms"]},
-        )
+        return self.fitted(total, state, call)
 
     def pooled(self, site: str, levels: tuple[str, ...]) -> LogisticRegression:
         if len(levels) < 2:
