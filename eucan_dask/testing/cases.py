@@ -19,16 +19,20 @@ from eucan_dask.partial import Partial, Release, indexed, labelled
 from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request, Roster
 from eucan_dask.rules import Case
+from eucan_dask.testing.data import People, dataset
 from eucan_dask.total import combine, gate_pool
 
 __all__ = [
     "Example",
+    "all_missing",
     "assert_close",
     "example",
+    "nobody",
     "policy",
     "release_of",
     "run_over",
     "thresholds",
+    "with_site",
 ]
 
 Arrays = dict[str, NDArray[Any]]
@@ -178,3 +182,31 @@ def assert_close(left: xr.Dataset, right: xr.Dataset, rtol: float) -> None:
             np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-12 * scale, err_msg=str(name))
         else:
             np.testing.assert_array_equal(a, b, err_msg=str(name))
+
+
+def with_site(ds: xr.Dataset, of: NDArray[np.int64], strata: str) -> xr.Dataset:
+    """`ds` with the field "site": each person's site, or site and stratum."""
+    sites = [f"site{i}" for i in of]
+    if not strata:
+        codes, levels = np.unique(sites, return_inverse=True)[::-1]
+    else:
+        inner = ds[f"individual_{strata}"].values
+        both = np.array([f"{s}|{c}" for s, c in zip(sites, inner, strict=True)])
+        codes, levels = np.unique(both, return_inverse=True)[::-1]
+        codes = np.where(inner < 0, -1, codes)
+    attrs = {"kind": "category", "categories": list(map(str, levels)), "open": True}
+    return ds.assign(individual_site=(("individuals",), codes.astype(np.int16), attrs))
+
+
+def nobody(some: People) -> xr.Dataset:
+    """The dataset of a site with nobody in it."""
+    return dataset(People(some.clinical.iloc[:0], some.mutations.iloc[:0], {}))
+
+
+def all_missing(some: People) -> xr.Dataset:
+    """The same people, nothing known of anybody."""
+    rows = some.clinical.copy()
+    for name in ("age_at_diagnosis", "overall_survival_days", "overall_survival_event"):
+        rows[name] = np.nan
+    rows["sex"] = rows["stage"] = None
+    return dataset(People(rows, some.mutations.iloc[:0], dict.fromkeys(some.sample_assay, "")))

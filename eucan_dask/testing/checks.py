@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from numpy.typing import NDArray
 
 from eucan_dask import wire
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
@@ -22,11 +21,14 @@ from eucan_dask.partial import Hidden, Partial, check_declared
 from eucan_dask.registry import load
 from eucan_dask.testing.cases import (
     Example,
+    all_missing,
     assert_close,
     example,
+    nobody,
     release_of,
     run_over,
     thresholds,
+    with_site,
 )
 from eucan_dask.testing.data import People, dataset, people, renamed, split
 from eucan_dask.total import combine
@@ -75,10 +77,10 @@ def check_federated_equals_pooled(case: Example, some: People, rng: np.random.Ge
     n_sites = int(rng.integers(1, 5))
     of = rng.integers(0, n_sites, size=_n(some))
     parts = [dataset(part) for part in split(some, of)]
-    _, federated, _ = run_over(case, [*parts, _empty(some)])
+    _, federated, _ = run_over(case, [*parts, nobody(some)])
     levels = tuple(f"site{i}" for i in range(n_sites) if (of == i).any())
     together = Example(case.analysis.pooled("site", levels), case.panel)
-    whole = _with_site(dataset(some), of, getattr(case.analysis, "strata", ""))
+    whole = with_site(dataset(some), of, getattr(case.analysis, "strata", ""))
     _, pooled, _ = run_over(together, [whole])
     if "converged" in pooled and bool(federated["converged"]) and not bool(pooled["converged"]):
         return  # a site without variation has no finite intercept in the pooled model
@@ -86,20 +88,6 @@ def check_federated_equals_pooled(case: Example, some: People, rng: np.random.Ge
     wording = [n for n in pooled.data_vars if pooled[n].dtype == object]
     skipped = [n for n in (*wording, "log_likelihood_null") if n in pooled]
     assert_close(federated.drop_vars(skipped), pooled.sel(own), _tolerance(case))
-
-
-def _with_site(ds: xr.Dataset, of: NDArray[np.int64], strata: str) -> xr.Dataset:
-    """`ds` with the field "site": each person's site, or site and stratum."""
-    sites = [f"site{i}" for i in of]
-    if not strata:
-        codes, levels = np.unique(sites, return_inverse=True)[::-1]
-    else:
-        inner = ds[f"individual_{strata}"].values
-        both = np.array([f"{s}|{c}" for s, c in zip(sites, inner, strict=True)])
-        codes, levels = np.unique(both, return_inverse=True)[::-1]
-        codes = np.where(inner < 0, -1, codes)
-    attrs = {"kind": "category", "categories": list(map(str, levels)), "open": True}
-    return ds.assign(individual_site=(("individuals",), codes.astype(np.int16), attrs))
 
 
 def check_order(case: Example, some: People, rng: np.random.Generator) -> None:
@@ -141,10 +129,10 @@ def check_degenerate(case: Example, some: People, rng: np.random.Generator) -> N
     one = np.full(_n(some), -1)
     one[int(rng.integers(0, one.size))] = 0
     single = dataset(split(some, one)[0])
-    blank = _all_missing(some)
+    blank = all_missing(some)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for sites in ([_empty(some)], [single], [blank], [single, blank, _empty(some)]):
+        for sites in ([nobody(some)], [single], [blank], [single, blank, nobody(some)]):
             run_over(case, sites)
 
 
@@ -371,15 +359,3 @@ def check_analysis(
 
 def _n(some: People) -> int:
     return some.clinical["individual_id"].nunique()
-
-
-def _empty(some: People) -> xr.Dataset:
-    return dataset(People(some.clinical.iloc[:0], some.mutations.iloc[:0], {}))
-
-
-def _all_missing(some: People) -> xr.Dataset:
-    rows = some.clinical.copy()
-    for name in ("age_at_diagnosis", "overall_survival_days", "overall_survival_event"):
-        rows[name] = np.nan
-    rows["sex"] = rows["stage"] = None
-    return dataset(People(rows, some.mutations.iloc[:0], dict.fromkeys(some.sample_assay, "")))
