@@ -463,8 +463,20 @@ def test_release__under_masking_cells_are_judged_on_the_pool_alone() -> None:
 
 
 def test_release__too_many_bytes_are_refused() -> None:
-    with pytest.raises(Refused, match="max_bytes"):
-        released(summary_case([50, 40, 20, 20]), max_bytes=10)
+    whole = released(summary_case([50, 40, 20, 20]))
+    size = sum(array.nbytes for array in whole.arrays.values())
+    assert released(summary_case([50, 40, 20, 20]), max_bytes=size).status == "released"
+    with pytest.raises(Refused) as caught:
+        released(summary_case([50, 40, 20, 20]), max_bytes=size - 1)
+    assert caught.value.rule == "max_bytes"
+    assert caught.value.remedy == "ask for fewer genes, cohorts or times"
+
+
+def test_release__a_fit_with_a_small_cell_says_what_would_help() -> None:
+    with pytest.raises(Refused) as caught:
+        released(fit(200, 195, limits=thresholds(K, ratio=9.0)))
+    assert caught.value.rule == "min_cell"
+    assert caught.value.remedy == "widen the cohort, or leave this site out"
 
 
 def test_release__a_partial_of_another_shape_is_invalid() -> None:
