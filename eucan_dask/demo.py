@@ -34,7 +34,7 @@ CENTRES = {"barcelona": (700, 0.0005), "heidelberg": (500, 0.0006), "toronto": (
 
 
 def run_demo(out: Path, *, progress: Progress | None = None) -> dict[str, Result]:
-    """Simulate, ingest, ask and report into `out`.
+    """Simulate, ingest and ask; federation and run directory go into `out`.
 
     Raises
     ------

@@ -92,6 +92,10 @@ def init_federation(
             f"link = {json.dumps('in_process:' + link)}\npublic_key_file = {json.dumps(key)}\n"
         )
     least = min(3, len(rows)) if min_sites is None else min_sites
+    if not 1 <= least <= len(rows):
+        raise Invalid(
+            "min_sites cannot be met", where=file, expected=f"1..{len(rows)}", found=least
+        )
     policy = template("public" if public else "recommended")
     thresholds = policy[policy.index("[thresholds]") : policy.index("[limits]")]
     scoped = thresholds.replace("[thresholds]", "[policy.thresholds]").replace(

@@ -68,3 +68,13 @@ def test_init_federation__public_thresholds_only_if_every_site_is_public(tmp_pat
     for name, least in (("public", 0), ("mixed", 10)):
         with Federation.open(tmp_path / f"{name}.toml") as federation:
             assert federation.thresholds.min_cell == least
+
+
+@pytest.mark.parametrize("least", [0, 2])
+def test_init_federation__a_least_number_that_cannot_be_met(
+    tmp_path: Path, store: Path, least: int
+) -> None:
+    init_site(tmp_path / "s", name="a", store=store)
+    with pytest.raises(Invalid, match=r"min_sites cannot be met; expected 1\.\.1"):
+        init_federation(tmp_path / "f.toml", [str(tmp_path / "s")], min_sites=least)
+    assert not (tmp_path / "f.toml").exists()

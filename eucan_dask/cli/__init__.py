@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"eucan-dask: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("eucan-dask: stopped; add --resume to go on", file=sys.stderr)
+        hint = "; add --resume to go on" if arguments.command == "run" else ""
+        print(f"eucan-dask: stopped{hint}", file=sys.stderr)
         return 130
 
 
