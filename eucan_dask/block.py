@@ -30,7 +30,7 @@ def plan(n_individuals: int, block_dim: str | None) -> list[tuple[int, int]]:
     return [(start, min(start + BLOCK_INDIVIDUALS, n_individuals)) for start in starts]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)  # an in-process federation holds many sites
 def _prepared(store: Path, freeze: str, analysis: Analysis, panel: Panel) -> xr.Dataset:
     return panel.align(analysis.prepare(open_store(store, freeze=freeze).dataset()))
 

@@ -191,3 +191,26 @@ def test_smallest_cell__by_hand(
 def test_effective_number__as_kish_has_it(weight: list[float], expected: int) -> None:
     """(2 + 1 + 1)^2 / (4 + 1 + 1) = 2.67, rounded down."""
     assert int(effective_number(np.array(weight))) == expected
+
+
+@pytest.mark.parametrize(
+    ("sites", "aggregator", "problem"),
+    [
+        ((), "none", "in order, each once"),
+        (("b", "a"), "none", "in order, each once"),
+        (("a", "a"), "none", "in order, each once"),
+        (("a",), "maskd", "did you mean 'masked'"),
+    ],
+    ids=str,
+)
+def test_roster__what_is_none(sites: tuple[str, ...], aggregator: str, problem: str) -> None:
+    with pytest.raises(Invalid, match=problem):
+        Roster(sites, aggregator)
+
+
+def test_roster__keeps_who_is_left() -> None:
+    left = Roster(("a", "b", "c"), "masked").keep(["c", "a"])
+    assert left == Roster(("a", "c"), "masked")
+    assert "a" in left
+    assert "b" not in left
+    assert len(left) == 2
