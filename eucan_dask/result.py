@@ -15,8 +15,6 @@ from eucan_dask.partial import Finding, Hidden
 
 __all__ = ["Result", "SiteOutcome", "blank_hidden"]
 
-LAST_COLUMNS = ("n_sites", "coverage", "suppressed", "reason")
-
 
 @dataclass(frozen=True)
 class SiteOutcome:

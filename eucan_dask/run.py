@@ -27,7 +27,6 @@ __all__ = ["run_job", "write_table"]
 
 FORMAT = 1
 Progress = Callable[[int, int, str], None]
-Truth = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def run_job(

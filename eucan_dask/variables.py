@@ -11,7 +11,6 @@ __all__ = [
     "VARIANT_CLASSIFICATIONS",
     "VARIANT_TYPES",
     "Field",
-    "Variable",
 ]
 
 ASSEMBLIES = ("NCBI36", "GRCh37", "GRCh38", "CHM13")
@@ -69,11 +68,3 @@ class Field:
     categories: tuple[str, ...] = ()
     open: bool = False
     dim: str = "individuals"
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A store variable an analysis needs: its name and dimensions."""
-
-    name: str
-    dims: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from eucan_dask.block import evaluate
 from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
 from eucan_dask.panel import Panel
-from eucan_dask.partial import Partial, Release, indexed, labelled
+from eucan_dask.partial import Hidden, Partial, Release, indexed, labelled
 from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request, Roster
 from eucan_dask.rules import Case
@@ -26,6 +26,7 @@ __all__ = [
     "Example",
     "all_missing",
     "assert_close",
+    "assert_safe",
     "example",
     "nobody",
     "policy",
@@ -210,3 +211,29 @@ def all_missing(some: People) -> xr.Dataset:
         rows[name] = np.nan
     rows["sex"] = rows["stage"] = None
     return dataset(People(rows, some.mutations.iloc[:0], dict.fromkeys(some.sample_assay, "")))
+
+
+def assert_safe(
+    spec: Any,
+    dims: tuple[str, ...],
+    hidden: Any,
+    arrays: Any,
+    least: int,
+    labels: Mapping[str, Any],
+    *,
+    zeros: bool,
+) -> None:
+    """Cell by cell, apart from the rules' own code: hidden is zero, shown is not small."""
+    values = arrays[spec.name]
+    at = dict(zip(dims, range(len(dims)), strict=True))
+    for index in np.ndindex(*values.shape):
+        place = dict(zip(spec.dims, index, strict=True))
+        code = hidden[tuple(place[d] for d in at)]
+        value = values[index]
+        if code != Hidden.SHOWN:
+            assert value == 0, f"{spec.name}: a hidden cell holds a value"
+        elif spec.kind == "count":
+            level = [str(labels[d][i]).split("|")[-1] for d, i in place.items() if d in labels]
+            unknown = bool({"missing", "other"} & set(level))
+            zero_ok = bool(spec.within) and (not zeros or spec.zeros == "shown" or unknown)
+            assert value >= least or (value == 0 and zero_ok), f"{spec.name}: small cell shown"
