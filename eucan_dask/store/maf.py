@@ -21,7 +21,6 @@ from eucan_dask.store.record import (
     allele,
     build,
     classification,
-    contig,
     gene,
     sample,
     variant_type,
@@ -29,6 +28,7 @@ from eucan_dask.store.record import (
 from eucan_dask.store.rows import check_text, whole_rows
 from eucan_dask.store.text import blocks
 from eucan_dask.store.vocabulary import Vocabulary
+from eucan_dask.variant import contig_name
 
 __all__ = ["Calls", "read_maf"]
 
@@ -205,7 +205,7 @@ class _Reader:
             end = np.where(given, self._position("End_Position", given), end)
         return {
             "sample": self._coded("Tumor_Sample_Barcode", sample, self.calls.samples),
-            "contig": self._coded("Chromosome", contig, self.calls.contigs),
+            "contig": self._coded("Chromosome", contig_name, self.calls.contigs),
             "position": position,
             "end_position": end,
             "gene": self._coded("Hugo_Symbol", gene, self.calls.genes),

@@ -11,8 +11,6 @@ __all__ = [
     "allele",
     "build",
     "classification",
-    "contig",
-    "contig_order",
     "gene",
     "sample",
     "variant_type",
@@ -25,9 +23,6 @@ _ASSEMBLIES = {
     **dict.fromkeys(("chm13", "hs1", "t2t-chm13", "t2t-chm13v2.0", "chm13v2.0"), "CHM13"),
 }
 _NO_GENE = ("", ".", "unknown", "na", "-")
-_CONTIGS = {"23": "X", "24": "Y", "m": "MT", "mt": "MT", "x": "X", "y": "Y"}
-_NUMBERED = re.compile(r"0*([1-9]|1\d|2[0-2])")
-_OTHER = re.compile(r"[A-Za-z0-9_.:*-]+")
 _ALLELE = re.compile(r"[ACGTN]+|-")
 _CLASSES = {name.casefold(): code for code, name in enumerate(VARIANT_CLASSIFICATIONS)}
 _TYPES = {name: code for code, name in enumerate(VARIANT_TYPES)}
@@ -59,24 +54,6 @@ def sample(value: str) -> str:
     if not value or value.casefold() == "na":
         raise Invalid("no sample is named", found=repr(value))
     return value
-
-
-def contig(value: str) -> str:
-    """The contig's name without `chr`, with X, Y and MT in letters."""
-    bare = value[3:] if value[:3].casefold() == "chr" else value
-    name = _CONTIGS.get(bare.casefold(), bare)
-    if match := _NUMBERED.fullmatch(name):
-        return match[1]
-    if name.isdigit() or name.casefold() in ("", "na") or not _OTHER.fullmatch(name):
-        raise Invalid("no contig", expected="1 to 22, X, Y, MT or a name", found=repr(value))
-    return name
-
-
-def contig_order(name: str) -> tuple[int, int, str]:
-    """Sorts contigs as people do: 1 to 22, X, Y, MT, then the others by name."""
-    if name.isdigit():
-        return (0, int(name), "")
-    return (1, {"X": 0, "Y": 1, "MT": 2}.get(name, 3), name)
 
 
 def allele(value: str) -> str:

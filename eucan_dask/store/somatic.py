@@ -12,8 +12,8 @@ from eucan_dask.errors import Invalid
 from eucan_dask.store.arrays import Array, strings
 from eucan_dask.store.assay import Assay
 from eucan_dask.store.maf import Calls
-from eucan_dask.store.record import contig_order
 from eucan_dask.variables import VARIANT_CLASSIFICATIONS, VARIANT_TYPES
+from eucan_dask.variant import contig_order
 
 __all__ = ["Somatic", "from_calls"]
 
