@@ -10,9 +10,7 @@ from eucan_dask.errors import Invalid
 
 __all__ = ["PAR", "Variant", "contig_name", "contig_order", "in_par", "trim"]
 
-# PLINK's 25, or XY, is the pseudo-autosomal part of X.
-_CONTIGS = {"23": "X", "24": "Y", "25": "X", "26": "MT", "m": "MT", "mt": "MT"}
-_CONTIGS |= {"x": "X", "y": "Y", "xy": "X"}
+_CONTIGS = {"23": "X", "24": "Y", "m": "MT", "mt": "MT", "x": "X", "y": "Y"}
 _NUMBERED = re.compile(r"0*([1-9]|1\d|2[0-2])")
 _OTHER = re.compile(r"[A-Za-z0-9_.*-]+")
 _BASES = re.compile(r"[ACGTN]+")
@@ -86,7 +84,7 @@ class Variant:
 
 
 def contig_name(value: str) -> str:
-    """The contig's name without `chr`, with X, Y and MT in letters; PLINK's 23 to 26 as well.
+    """The contig's name without `chr`, with X, Y and MT in letters.
 
     Raises
     ------
