@@ -85,7 +85,7 @@ def _hidden(run: Run) -> str:
         return "Nothing is hidden."
     reasons: Counter[str] = Counter()
     for table in tables:
-        reasons.update(str(r) for r in table.text("reason")[table.suppressed] if r)
+        reasons.update(table.reasons())
     said = [f"{reason} ({plural(n, 'row')})" for reason, n in reasons.most_common(3)]
     more = len(reasons) - len(said)
     if more > 0:
@@ -136,7 +136,8 @@ def footer(analysis: Analysis) -> str:
     if analysis.complete:
         words.append(f"only people with {listed(analysis.complete)} known")
     words.append(f"{plural(analysis.rounds, 'round')}, {lasting(analysis.seconds)}")
-    return f"{'; '.join(words)}."
+    also = f" Also written: {listed(analysis.files)}." if analysis.files else ""
+    return f"{'; '.join(words)}.{also}"
 
 
 def sites(run: Run) -> list[dict[str, Any]]:

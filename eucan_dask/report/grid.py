@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from eucan_dask.report.long_table import AnyTable
 from eucan_dask.report.look import HIDDEN
 from eucan_dask.report.tables import TAIL, UNDEFINED, Table
 from eucan_dask.report.wording import shortened, significant
 
-__all__ = ["SHOWN", "Cell", "Grid", "of_records", "of_table"]
-
-SHOWN = 200
+__all__ = ["Cell", "Grid", "of_records", "of_table"]
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ class Grid:
         return self.n_rows - len(self.lines)
 
 
-def of_table(table: Table) -> Grid:
-    """The first `SHOWN` rows of a result table.
+def of_table(table: AnyTable) -> Grid:
+    """The first rows (`tables.HEAD`) of a result table.
 
     The column `suppressed` is not printed: a hidden cell says "hidden", with the reason on
     hovering and, for paper, in the last column.
     """
-    part = table.rows(slice(SHOWN))
+    part = table.head
     reasons = part.text("reason")
     columns = [c for c in part.columns if c not in ("suppressed", "reason")]
     if any(reasons):

@@ -11,6 +11,7 @@ from bokeh.models.annotations import Legend
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
+from eucan_dask.report.long_table import AnyTable
 from eucan_dask.report.tables import Table
 from eucan_dask.report.wording import clipped
 
@@ -88,6 +89,8 @@ class Drawing:
         The table to show instead of a plot.
     wide
         Whether it takes the page's whole width; narrow ones stand side by side.
+    alt
+        What the plot shows, for those who cannot see it.
     """
 
     title: str = ""
@@ -95,8 +98,9 @@ class Drawing:
     notes: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
     marks: frozenset[str] = frozenset()
-    rows: Table | None = None
+    rows: AnyTable | None = None
     wide: bool = True
+    alt: str = ""
 
 
 def plain(text: str) -> PlainText:
@@ -104,13 +108,13 @@ def plain(text: str) -> PlainText:
     return PlainText(text=text)
 
 
-def blank(**settings: Any) -> figure:
+def blank(*, output_backend: str = "svg", **settings: Any) -> figure:
     """An empty plot in the page's style; `settings` go to `bokeh.plotting.figure`."""
     return figure(
         tools=[BoxZoomTool(), ResetTool(), SaveTool()],
         active_drag=None,
         sizing_mode="stretch_width",
-        output_backend="svg",
+        output_backend=output_backend,
         **settings,
     )
 

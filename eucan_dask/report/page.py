@@ -20,6 +20,7 @@ from eucan_dask.report.grid import of_table
 from eucan_dask.report.look import Context, Drawing, theme
 from eucan_dask.report.run_directory import Analysis, Run, View
 from eucan_dask.report.style import CSS, SORT
+from eucan_dask.report.tables import Table
 from eucan_dask.report.template import PAGE, environment
 
 __all__ = ["write"]
@@ -109,8 +110,9 @@ def _analysis(
     analysis: Analysis, anchor: str, labels: Sequence[str], plots: dict[str, Model]
 ) -> dict[str, Any]:
     """What the template shows of one analysis: its views, then the tables behind them."""
-    context = Context(tables=analysis.tables, series=labels)
-    in_full = {view.table for view in analysis.views if view.kind == "table"}
+    held = {name: table for name, table in analysis.tables.items() if isinstance(table, Table)}
+    context = Context(tables=held, series=labels)
+    in_full = {view.table for view in analysis.views if view.kind == "table" and not view.y}
     return {
         "anchor": anchor,
         "title": analysis.title,
@@ -151,6 +153,7 @@ def _view(
                 "wide": drawing.wide,
                 "plot": name,
                 "notes": drawing.notes,
+                "alt": drawing.alt,
                 "rows": None if drawing.rows is None else of_table(drawing.rows),
             }
         )

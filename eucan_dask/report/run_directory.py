@@ -10,8 +10,7 @@ from typing import Any
 
 from eucan_dask.config import Key, check
 from eucan_dask.errors import Invalid, unknown
-from eucan_dask.report import tables
-from eucan_dask.report.tables import Table
+from eucan_dask.report.long_table import AnyTable, open_table
 
 __all__ = ["FORMAT", "Analysis", "Run", "View", "read"]
 
@@ -62,6 +61,7 @@ _ANALYSIS = {
     "cohorts": Key(list, default=[]),
     "complete": Key(list, default=[]),
     "tables": Key(dict),
+    "files": Key(list, default=[]),
     "views": Key(list, default=[]),
     "truth": Key(list | None, default=None),
     "run": _MAYBE,
@@ -154,7 +154,8 @@ class Analysis:
     parameters: Mapping[str, Any]
     cohorts: tuple[str, ...]
     complete: tuple[str, ...]
-    tables: Mapping[str, Table]
+    files: tuple[str, ...]
+    tables: Mapping[str, AnyTable]
     views: tuple[View, ...]
     truth: tuple[dict[str, Any], ...]
     run: str | None
@@ -239,8 +240,7 @@ def _each(entries: list[Any], keys: Mapping[str, Key], where: str) -> tuple[dict
 def _analysis(directory: Path, entry: object, where: str) -> Analysis:
     record = check(entry, _ANALYSIS, where=where)
     record["tables"] = {
-        name: tables.read(_inside(directory, file, where))
-        for name, file in record["tables"].items()
+        name: open_table(_inside(directory, file, where)) for name, file in record["tables"].items()
     }
     record["views"] = tuple(
         _view(view, record["tables"], f"{where}, views[{i}]")
@@ -250,7 +250,7 @@ def _analysis(directory: Path, entry: object, where: str) -> Analysis:
     record["sites"] = _each(record["sites"], _ANALYSIS_SITE, f"{where}, sites")
     for site in record["sites"]:
         site["findings"] = _each(site["findings"], _FINDING, f"{where}, findings")
-    for name in ("roster", "cohorts", "complete"):
+    for name in ("roster", "cohorts", "complete", "files"):
         record[name] = tuple(map(str, record[name]))
     return Analysis(**record)
 
@@ -267,7 +267,7 @@ def _inside(directory: Path, file: object, where: str) -> Path:
     return directory / file
 
 
-def _view(entry: object, known: Mapping[str, Table], where: str) -> View:
+def _view(entry: object, known: Mapping[str, AnyTable], where: str) -> View:
     record = check(entry, _VIEW, where=where)
     if record["table"] not in known:
         raise unknown("table", record["table"], known, where=where)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid, unknown
 
-__all__ = ["TAIL", "Table", "read"]
+__all__ = ["HEAD", "TAIL", "Table", "read", "rows_of", "stacked", "table_of"]
 
+HEAD = 200  # rows of a table that the page prints
 TAIL = ("n_sites", "coverage", "suppressed", "reason")
 UNDEFINED = "NA"
 
@@ -67,6 +72,14 @@ class Table:
             If there is no such column, or a cell is neither a number, empty nor NA.
         """
         cells = self.text(column)
+        absent = np.asarray(cells == "") | np.asarray(cells == UNDEFINED)
+        try:
+            return np.where(absent, "nan", cells).astype(np.float64)
+        except ValueError:
+            return self._checked(column, cells)
+
+    def _checked(self, column: str, cells: Text) -> Number:
+        """As `number`, cell by cell, to name the first that is none."""
         values = np.full(len(cells), np.nan)
         for row, cell in enumerate(cells):
             if cell in ("", UNDEFINED):
@@ -99,6 +112,19 @@ class Table:
         """The count of hidden cells in the columns before the last four."""
         return sum(int(self.hidden(c).sum()) for c in self.columns if c not in TAIL)
 
+    def reasons(self) -> Counter[str]:
+        """How many suppressed rows give each reason."""
+        return Counter(str(r) for r in self.text("reason")[self.suppressed] if r)
+
+    @property
+    def head(self) -> Table:
+        """The first `HEAD` rows."""
+        return self.rows(slice(HEAD))
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[Table]:  # noqa: ARG002
+        """The table itself, at once: a longer one comes in pieces with these `columns`."""
+        yield self
+
     def rows(self, wanted: Mask | NDArray[np.intp] | slice) -> Table:
         """The table of the `wanted` rows: a mask, positions or a slice."""
         return Table(self.path, {name: cells[wanted] for name, cells in self.cells.items()})
@@ -114,7 +140,7 @@ class Table:
 
 
 def read(path: Path) -> Table:
-    """Read one result table.
+    """Read one result table; a name that ends in `.gz` is unpacked.
 
     Raises
     ------
@@ -122,9 +148,39 @@ def read(path: Path) -> Table:
         If the file is missing, is no UTF-8 TSV, has rows of another length than its header, or
         lacks the columns every result table ends with.
     """
+    rows = rows_of(path)
+    header = next(rows)
+    return table_of(path, header, list(rows))
+
+
+def rows_of(path: Path) -> Iterator[list[str]]:
+    """The checked header of a result table, then its rows, one by one.
+
+    Raises
+    ------
+    Invalid
+        As `read`, when the place is reached.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.reader(lines, delimiter="\t", strict=True))
+        with _text(path) as lines:
+            reader = csv.reader(lines, delimiter="\t", strict=True)
+            header = next(reader, [])
+            _check_header(path, header)
+            yield header
+            for line, row in enumerate(reader, start=2):
+                if len(row) != len(header):
+                    raise Invalid(
+                        "has a row of another length",
+                        where=f"{path}, line {line}",
+                        expected=f"{len(header)} cells",
+                        found=len(row),
+                        remedy="the file was cut or edited: run the job again",
+                    )
+                yield row
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Invalid(
+            "is no whole gzip file", where=path, remedy="the file was cut: run the job again"
+        ) from error
     except OSError as error:
         raise Invalid(
             "cannot be read",
@@ -134,11 +190,15 @@ def read(path: Path) -> Table:
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise Invalid("is not a UTF-8 table with tabs", where=path, found=str(error)) from error
-    return _table(path, rows)
 
 
-def _table(path: Path, rows: list[list[str]]) -> Table:
-    header = rows[0] if rows else []
+def _text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
     if tuple(header[-len(TAIL) :]) != TAIL or len(set(header)) != len(header):
         raise Invalid(
             "is not a result table",
@@ -146,17 +206,25 @@ def _table(path: Path, rows: list[list[str]]) -> Table:
             expected=f"distinct columns that end with {', '.join(TAIL)}",
             remedy="give a directory written by `eucan-dask run --out`",
         )
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise Invalid(
-                "has a row of another length",
-                where=f"{path}, line {line}",
-                expected=f"{len(header)} cells",
-                found=len(row),
-                remedy="the file was cut or edited: run the job again",
-            )
-    cells = np.array(rows[1:], dtype=object).reshape(len(rows) - 1, len(header))
+
+
+def table_of(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """The table of rows that `rows_of` gave.
+
+    Raises
+    ------
+    Invalid
+        If `suppressed` says anything but true or false.
+    """
+    cells = np.array(rows, dtype=object).reshape(len(rows), len(header))
     table = Table(path, {name: cells[:, i] for i, name in enumerate(header)})
     if not set(table.cells["suppressed"]) <= {"true", "false"}:
         raise Invalid("column 'suppressed' must say true or false", where=path)
     return table
+
+
+def stacked(tables: Sequence[Table]) -> Table:
+    """The rows of several tables with the same columns, one after the other; one at least."""
+    first = tables[0]
+    cells = {c: np.concatenate([t.cells[c] for t in tables]) for c in first.columns}
+    return Table(first.path, cells)

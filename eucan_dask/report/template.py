@@ -25,7 +25,9 @@ _MACROS = """
 {% macro figure(drawing) %}
 <div class="figure{% if drawing.wide %} wide{% endif %}">
 {% if drawing.title %}<h5>{{ drawing.title }}</h5>{% endif %}
-{% if drawing.plot %}<div class="scroll"><div class="plot">{{ divs[drawing.plot]|safe }}</div></div>
+{% if drawing.plot %}<div class="scroll"><div class="plot"
+{%- if drawing.alt %} role="img" aria-label="{{ drawing.alt }}"{% endif %}>
+{{- divs[drawing.plot]|safe }}</div></div>
 {% endif %}
 {% if drawing.rows %}{{ grid(drawing.rows) }}{% endif %}
 {% for note in drawing.notes %}<p class="note">{{ note }}</p>{% endfor %}

@@ -73,3 +73,28 @@ def test_chromium__every_plot_is_in_the_document(
     roots = re.findall(r'data-root-id="[^"]+"[^>]*>(<div class="bk-[A-Z])?', document)
     assert len(roots) == 7  # four fields, genes, survival, Cox
     assert all(roots)
+
+
+def test_chromium__draws_scans(chromium: str, tmp_path: Path, build: SimpleNamespace) -> None:
+    """A Manhattan and a quantile plot of 8,000 variants, some of them as boxes."""
+    columns = ["variant", "contig", "position", "trait", "p_value"]
+    rng = np.random.default_rng(1)
+    rows = [
+        build.shown(f"{1 + i // 4000}:{i}:A:G", 1 + i // 4000, 1000 * i, "LDL", p)
+        for i, p in enumerate(rng.random(8000).tolist())
+    ]
+    rows[5][4] = 0.0
+    build.columns["association"] = columns
+    views = [
+        {"kind": "manhattan", "x": "position", "y": "p_value", "by": "trait"},
+        {"kind": "qq", "y": "p_value", "by": "trait"},
+    ]
+    views = [{**view, "table": "association"} for view in views]
+    record = build.provenance(analyses=[build.analysis("scan", ["association"], views)])
+    page = write([build.write_run(tmp_path / "run", record, {"association": rows})])
+    image = tmp_path / "page.png"
+    _, complaints = browse(chromium, page, tmp_path / "profile", f"--screenshot={image}")
+    assert complaints == []
+    blue, grey = (pixels(image, colour) for colour in ("#0072B2", "#7A8794"))
+    assert blue > 5000  # one contig, and the quantiles
+    assert grey > 5000  # the other

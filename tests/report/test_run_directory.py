@@ -11,6 +11,7 @@ import pytest
 
 from eucan_dask.errors import Invalid
 from eucan_dask.report import run_directory as reader
+from eucan_dask.report import tables
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -103,7 +104,7 @@ def test_table__hidden_undefined_and_zero_differ(run_directory: Path) -> None:
     path = run_directory / "1-cohort_summary.summary.tsv"
     rows = ["x\t\t2\t1\ttrue\tfew", "y\tNA\t2\t1\tfalse\t", "z\t0\t2\t1\tfalse\t"]
     path.write_text("\n".join([f"cohort\tcount\t{TAIL}", *rows]), encoding="utf-8")
-    table = reader.tables.read(path)
+    table = tables.read(path)
     assert table.hidden("count").tolist() == [True, False, False]
     assert table.undefined("count").tolist() == [False, True, False]
     assert table.number("count")[2] == 0
