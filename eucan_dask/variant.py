@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid
 
-__all__ = ["PAR", "Variant", "contig_name", "contig_order", "in_par", "trim"]
+__all__ = ["PAR", "Variant", "columns_of", "contig_name", "contig_order", "in_par", "trim"]
 
 _CONTIGS = {"23": "X", "24": "Y", "m": "MT", "mt": "MT", "x": "X", "y": "Y"}
 _NUMBERED = re.compile(r"0*([1-9]|1\d|2[0-2])")
@@ -75,12 +79,13 @@ class Variant:
         """
         parts = label.split(":")
         digits = parts[1] if len(parts) == 4 else ""
-        if not (digits.isascii() and digits.isdigit() and 1 <= int(digits) <= MAX_POSITION):
+        number = int(digits) if re.fullmatch("[0-9]{1,10}", digits) else 0
+        if not 1 <= number <= MAX_POSITION:
             raise Invalid("no variant", expected="contig:position:ref:alt", found=label[:60])
         contig, ref, alt = contig_name(parts[0]), parts[2].upper(), parts[3].upper()
         if not (_BASES.fullmatch(ref) and _BASES.fullmatch(alt)) or ref == alt:
             raise Invalid("no pair of alleles", expected="two of bases", found=label[:60])
-        return cls(contig, *trim(int(digits), ref, alt))
+        return cls(contig, *trim(number, ref, alt))
 
 
 def contig_name(value: str) -> str:
@@ -95,7 +100,8 @@ def contig_name(value: str) -> str:
     name = _CONTIGS.get(bare.casefold(), bare)
     if match := _NUMBERED.fullmatch(name):
         return match[1]
-    if name.isdigit() or name.casefold() in ("", "na") or not _OTHER.fullmatch(name):
+    known = name.isdigit() or name.casefold() in ("", "na") or name[:3].casefold() == "chr"
+    if known or not _OTHER.fullmatch(name):
         raise Invalid("no contig", expected="1 to 22, X, Y, MT or a name", found=repr(value))
     return name
 
@@ -130,3 +136,14 @@ def in_par(assembly: str, contig: str, positions: Sequence[int]) -> list[bool]:
     """Whether each position lies in a pseudo-autosomal region of X or Y."""
     regions = PAR[assembly].get(contig, ())
     return [any(first <= p <= last for first, last in regions) for p in positions]
+
+
+def columns_of(labels: Iterable[object]) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    """`variant_contig`, `_position`, `_ref` and `_alt` (variants,) of labels, for a Dataset."""
+    parts = [str(label).split(":") for label in labels]
+    dims = ("variants",)
+    text = {
+        name: (dims, np.array([part[i] for part in parts], dtype=object))
+        for name, i in (("variant_contig", 0), ("variant_ref", 2), ("variant_alt", 3))
+    }
+    return {**text, "variant_position": (dims, np.array([int(p[1]) for p in parts], np.int64))}

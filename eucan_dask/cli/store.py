@@ -15,7 +15,12 @@ __all__ = ["add"]
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    ingest = commands.add_parser("ingest", help="bring tables into a store")
+    _add_ingest(commands)
+    _add_store(commands)
+
+
+def _add_ingest(commands: Any) -> None:
+    ingest = commands.add_parser("ingest", help="bring tables and genotypes into a store")
     kinds = ingest.add_subparsers(dest="kind", required=True, metavar="KIND")
     maf = kinds.add_parser("maf", help="mutations in MAF, plain or gzip")
     maf.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
@@ -23,12 +28,23 @@ def add(commands: Any) -> None:
     clinical = kinds.add_parser("clinical", help="a table of individuals or biosamples")
     clinical.add_argument("table", type=Path, metavar="TABLE")
     clinical.set_defaults(run=_ingest_clinical)
-    for kind in (maf, clinical):
+    vcf = kinds.add_parser("vcf", help="genotypes in VCF or BCF")
+    vcf.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
+    plink = kinds.add_parser("plink", help="genotypes in PLINK filesets (.bed, .bim, .fam)")
+    plink.add_argument("inputs", nargs="+", type=Path, metavar="PREFIX_OR_BED")
+    for kind in (vcf, plink):
+        kind.add_argument("--reference", type=Path, help="FASTA: compare REF, left-align indels")
+        kind.set_defaults(run=_ingest_genotypes)
+        _add_unmatched(kind)
+    for kind in (maf, clinical, vcf, plink):
         kind.add_argument("--store", required=True, type=Path)
-        kind.add_argument("--assembly", choices=ASSEMBLIES, required=kind is maf)
+        kind.add_argument("--assembly", choices=ASSEMBLIES, required=kind is not clinical)
         kind.add_argument("--data-class", choices=DATA_CLASSES, help="default: personal")
         kind.add_argument("--name", help="of the store; default: its directory's")
     _add_inputs(maf, clinical)
+
+
+def _add_store(commands: Any) -> None:
     store = commands.add_parser("store", help="look after a store")
     verbs = store.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, call, text in (
@@ -38,6 +54,7 @@ def add(commands: Any) -> None:
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("store", type=Path, metavar="STORE")
         verb.set_defaults(run=call)
+    _add_export(verbs)
     more = verbs.add_parser("add", help="append new people, biosamples or mutations")
     more.add_argument("store", type=Path, metavar="STORE")
     source = more.add_mutually_exclusive_group(required=True)
@@ -56,6 +73,16 @@ def add(commands: Any) -> None:
     drop.set_defaults(run=_drop)
 
 
+def _add_export(verbs: Any) -> None:
+    export = verbs.add_parser("export", help="write what the store holds in another format")
+    formats = export.add_subparsers(dest="format", required=True, metavar="FORMAT")
+    vcf = formats.add_parser("vcf", help="the source records with their genotypes, as VCF")
+    vcf.add_argument("store", type=Path, metavar="STORE")
+    vcf.add_argument("--out", required=True, type=Path, metavar="FILE", help=".vcf or .vcf.gz")
+    vcf.add_argument("--sites-only", action="store_true", help="the variants without genotypes")
+    vcf.set_defaults(run=_export_vcf)
+
+
 def _add_inputs(
     maf: argparse.ArgumentParser, clinical: argparse.ArgumentParser, *, required: bool = True
 ) -> None:
@@ -65,12 +92,34 @@ def _add_inputs(
         "--mapping", required=required, help="a shipped mapping's name, or a TOML file"
     )
     for kind in dict.fromkeys((maf, clinical)):
-        kind.add_argument(
-            "--unmatched",
-            choices=("refuse", "keep"),
-            default="refuse",
-            help="samples that only one of clinical table and MAF knows",
+        _add_unmatched(kind)
+
+
+def _add_unmatched(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument(
+        "--unmatched",
+        choices=("refuse", "keep"),
+        default="refuse",
+        help="samples that only the clinical table, or only the MAF or VCF, knows",
+    )
+
+
+def _ingest_genotypes(arguments: argparse.Namespace) -> None:
+    from eucan_dask.store import ingest_variants
+
+    ingest = {"vcf": ingest_variants.ingest_vcf, "plink": ingest_variants.ingest_plink}
+    with progress() as report:
+        manifest = ingest[arguments.kind](
+            arguments.inputs,
+            store=arguments.store,
+            assembly=arguments.assembly,
+            reference=arguments.reference,
+            data_class=arguments.data_class,
+            unmatched=arguments.unmatched,
+            name=arguments.name,
+            progress=report,
         )
+    _tell(manifest)
 
 
 def _ingest_maf(arguments: argparse.Namespace) -> None:
@@ -109,6 +158,8 @@ def _ingest_clinical(arguments: argparse.Namespace) -> None:
 
 
 def _tell(manifest: Any) -> None:
+    from eucan_dask.store.manifest import KINDS
+
     for note in manifest.notes:
         print(f"note: {note}")
     if manifest.unchanged:
@@ -116,8 +167,17 @@ def _tell(manifest: Any) -> None:
         return
     print(f"freeze {manifest.digest} ({manifest.data_class})")
     for shard in manifest.shards:
+        if shard.kind not in KINDS:
+            continue
         people = f"{shard.n_individuals} individuals, {shard.n_samples} samples"
         print(f"  {shard.kind}: {people}, {shard.n_mutations} mutations, {shard.bytes} bytes")
+    if shards := manifest.variants:
+        n_variants, n_bytes = (sum(getattr(s, n) for s in shards) for n in ("n_variants", "bytes"))
+        checked = "" if manifest.reference_checked else "not "
+        print(
+            f"  variants: {shards[0].n_samples} samples, {n_variants} variants, {n_bytes} bytes, "
+            f"{checked}checked against the reference genome"
+        )
 
 
 def _describe(arguments: argparse.Namespace) -> None:
@@ -130,6 +190,8 @@ def _describe(arguments: argparse.Namespace) -> None:
         print("freeze ", entry)
     for entry in found["assays"]:
         print("assay  ", entry)
+    for entry in found["variants"]:
+        print("variants", entry)
     for field in fields:
         print("field  ", field)
 
@@ -180,8 +242,18 @@ def _withdraw(arguments: argparse.Namespace) -> None:
         names += read_names(arguments.file)
     if not names:
         raise Invalid("names nobody", where="store withdraw", remedy="give ids or --file")
-    _tell(withdraw(arguments.store, names))
+    with progress() as report:
+        manifest = withdraw(arguments.store, names, progress=report)
+    _tell(manifest)
     print("former freezes still hold them: `eucan-dask store drop-freeze` deletes those")
+
+
+def _export_vcf(arguments: argparse.Namespace) -> None:
+    from eucan_dask.store.export import export_vcf
+
+    with progress() as report:
+        export_vcf(arguments.store, arguments.out, sites_only=arguments.sites_only, progress=report)
+    print(f"written: {arguments.out}")
 
 
 def _drop(arguments: argparse.Namespace) -> None:

@@ -13,15 +13,18 @@ from eucan_dask.store.ingest import Paths
 from eucan_dask.store.inputs import clinical_input, maf_inputs, settings, unchanged
 from eucan_dask.store.manifest import Input, Manifest
 from eucan_dask.store.mapping import read_mapping
-from eucan_dask.store.matching import match
 from eucan_dask.store.shards import (
+    Genotyped,
     Progress,
     load_clinical,
+    load_genotyped,
     load_somatic,
+    matched,
     publish,
     read_mutations,
 )
 from eucan_dask.store.somatic import Somatic
+from eucan_dask.store.withdraw_variants import without_samples
 
 __all__ = ["add_clinical", "add_maf", "drop_freeze", "withdraw"]
 
@@ -65,9 +68,10 @@ def add_maf(
         somatic, _ = present.joined(more)
         clinical = load_clinical(building)
         if clinical:
-            clinical, remarks = match(
+            clinical, remarks = matched(
                 clinical,
-                somatic.sample_id,
+                somatic,
+                load_genotyped(building),
                 unmatched=unmatched,
                 checked=more.sample_id,
                 data_class=chosen["data_class"],
@@ -113,27 +117,26 @@ def add_clinical(
         more, notes = read_clinical(Path(table), rules)
         if progress:
             progress(1, 1, f"{Path(table).name}: {len(more.individual_id):,} individuals")
-        clinical = present.joined(more)
-        somatic = load_somatic(building)
-        if somatic:
-            clinical, remarks = match(
-                clinical,
-                somatic.sample_id,
-                unmatched=unmatched,
-                data_class=chosen["data_class"],
-                checked=more.sample_id if more.own_samples else more.individual_id,
-            )
-            notes = [*notes, *remarks]
+        clinical, remarks = matched(
+            present.joined(more),
+            load_somatic(building),
+            load_genotyped(building),
+            unmatched=unmatched,
+            data_class=chosen["data_class"],
+            checked=more.sample_id if more.own_samples else more.individual_id,
+        )
         shards: dict[str, Clinical | Somatic | None] = {"clinical": clinical, "somatic": None}
-        return publish(building, shards, new, tuple(notes), name=None, **chosen)
+        return publish(building, shards, new, (*notes, *remarks), name=None, **chosen)
 
 
-def withdraw(store: Path | str, individuals: Sequence[str]) -> Manifest:
-    """A new freeze without these people, their biosamples and their mutations.
+def withdraw(
+    store: Path | str, individuals: Sequence[str], *, progress: Progress | None = None
+) -> Manifest:
+    """A new freeze without these people, their biosamples, their mutations and genotypes.
 
-    Genes, contigs, alleles and values of open categories that only they had go with them. Earlier
-    freezes still hold them until `drop_freeze` removes those. In a store without a clinical table
-    the ids are those of samples.
+    Genes, contigs, alleles, variants and values of open categories that only they had go with them.
+    Earlier freezes still hold them until `drop_freeze` removes those. In a store without a clinical
+    table the ids are those of samples.
 
     Raises
     ------
@@ -143,23 +146,24 @@ def withdraw(store: Path | str, individuals: Sequence[str]) -> Manifest:
     gone = sorted(set(individuals))
     with writing(Path(store)) as building:
         clinical, somatic = load_clinical(building), load_somatic(building)
-        people: dict[str, set[str]] = {}
+        genotyped = load_genotyped(building)
+        samples = (*(somatic.sample_id if somatic else ()), *_samples(genotyped))
+        people: dict[str, set[str]] = {sample: {sample} for sample in samples}
         if clinical:
             people = {name: set() for name in clinical.individual_id}
             for sample, owner in zip(clinical.sample_id, clinical.sample_individual, strict=True):
                 people[clinical.individual_id[owner]].add(sample)
-            _check_known(gone, people, building)
-            clinical = clinical.without(gone)
-        if somatic:
-            people = people or {sample: {sample} for sample in somatic.sample_id}
-            _check_known(gone, people, building)
-            somatic = somatic.without([s for name in gone for s in people[name]])
+        _check_known(gone, people, building)
+        clinical = clinical.without(gone) if clinical else None
+        lost = [sample for name in gone for sample in people[name]]
+        somatic = somatic.without(lost) if somatic else None
+        variants = without_samples(building, lost, progress=progress)
         old = building.head.freeze if building.head else ""
         note = f"freeze {old} still holds them: `eucan-dask store drop-freeze` removes it"
         new = (Input("withdrawal", "-", "", {"n_individuals": len(gone)}),)
         chosen = settings(building, None, None, "keep")
         shards = {"clinical": clinical, "somatic": somatic}
-        return publish(building, shards, new, (note,), name=None, **chosen)
+        return publish(building, shards, new, (note,), name=None, variants=variants, **chosen)
 
 
 def drop_freeze(store: Path | str, digest: str) -> None:
@@ -181,6 +185,10 @@ def drop_freeze(store: Path | str, digest: str) -> None:
             )
         # Into the building, which is swept on the way out, or by the next ingest after a kill.
         (building.store / "freezes" / digest).rename(building.path / digest)
+
+
+def _samples(genotyped: Genotyped | None) -> tuple[str, ...]:
+    return genotyped.sample_id if genotyped else ()
 
 
 def _check_known(gone: Sequence[str], people: dict[str, set[str]], building: Building) -> None:

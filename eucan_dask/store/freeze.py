@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.store.arrays import Array, write_arrays
+from eucan_dask.store.digests import listing, listing_digest, seal
 from eucan_dask.store.manifest import (
     HEAD,
     KINDS,
@@ -28,9 +30,6 @@ from eucan_dask.store.manifest import (
     Manifest,
     Shard,
     freeze_digest,
-    listing,
-    listing_digest,
-    listing_text,
     read_head,
     read_manifest,
 )
@@ -39,8 +38,10 @@ __all__ = ["Building", "freezes", "writing"]
 
 _LOCK = ".lock"
 _BUILDING = ".building-"
+_SCRATCH = ".scratch"
 _TEMPORARY = ".eucan.json-"
 _BUSY = "{}: another ingest or edit of this store is running; wait for it and try again"
+_PATIENCE = 50
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -65,21 +66,24 @@ class Building:
 
     def write(self, kind: str, arrays: Mapping[str, Array], attrs: Mapping[str, Any]) -> Shard:
         """Write a shard; its counts are the lengths of its dimensions."""
-        path = KINDS[kind]
-        write_arrays(self.path / path, arrays, attrs)
-        files = listing(self.path / path)
-        (self.path / f"{path}.sha256").write_text(listing_text(files), encoding="utf-8")
+        write_arrays(self.path / KINDS[kind], arrays, attrs)
         sizes = {d: n for a in arrays.values() for d, n in zip(a.dims, a.values.shape, strict=True)}
-        size = sum((self.path / path / file).stat().st_size for file in files)
-        return Shard(
-            path,
+        return seal(
+            self.path,
+            KINDS[kind],
             kind,
             n_individuals=sizes.get("individuals", 0),
             n_samples=sizes.get("samples", 0),
             n_mutations=sizes.get("mutations", 0),
-            bytes=size,
-            sha256=listing_digest(files),
         )
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A directory on the store's disk that is gone afterwards, whatever happens."""
+        path = self.path.with_name(f"{self.path.name}{_SCRATCH}")
+        path.mkdir()
+        yield path
+        _remove(path)
 
     def carry(self, shard: Shard) -> Shard:
         """Take a shard of the present freeze as it is, by hard links where the disk has them."""
@@ -100,13 +104,23 @@ class Building:
         name: str,
         assembly: str | None,
         data_class: str,
+        reference_checked: bool = False,
         notes: tuple[str, ...] = (),
     ) -> Manifest:
         """Make this the current freeze of the store; from here on readers see it."""
         shards = tuple(sorted(shards, key=lambda shard: shard.path))
-        digest = freeze_digest(shards, assembly, data_class)
+        digest = freeze_digest(shards, assembly, data_class, reference_checked=reference_checked)
         previous = self.head.freeze if self.head else None
-        manifest = Manifest(digest, assembly, data_class, previous, inputs, shards, notes=notes)
+        manifest = Manifest(
+            digest,
+            assembly,
+            data_class,
+            previous,
+            inputs,
+            shards,
+            reference_checked=reference_checked,
+            notes=notes,
+        )
         text = json.dumps(manifest.to_json(), indent=1, sort_keys=True)
         (self.path / "manifest.json").write_text(text + "\n", encoding="utf-8")
         _sync_tree(self.path)
@@ -248,9 +262,26 @@ def _same_file(stream: IO[str], path: Path) -> bool:
 def _sweep(store: Path) -> None:
     for path in (*store.glob(f"freezes/{_BUILDING}*"), *store.glob(f"{_TEMPORARY}*")):
         if path.is_dir():
-            shutil.rmtree(path)
+            _remove(path)
         else:
             path.unlink()
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory, in which a worker of a killed ingest may be writing its last file."""
+    for _ in range(_PATIENCE):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            if not path.exists():
+                return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
+        time.sleep(0.1)
+    shutil.rmtree(path)
 
 
 @contextmanager

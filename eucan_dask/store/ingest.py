@@ -17,11 +17,12 @@ from eucan_dask.store.inputs import (
 )
 from eucan_dask.store.manifest import Manifest
 from eucan_dask.store.mapping import read_mapping
-from eucan_dask.store.matching import match
 from eucan_dask.store.shards import (
     Progress,
     load_clinical,
+    load_genotyped,
     load_somatic,
+    matched,
     publish,
     read_mutations,
 )
@@ -91,9 +92,10 @@ def ingest_maf(
         somatic, notes = read_mutations(paths, options[0], options[1], assembly, progress)
         clinical = load_clinical(building)
         if clinical:
-            clinical, more = match(
+            clinical, more = matched(
                 clinical,
-                somatic.sample_id,
+                somatic,
+                load_genotyped(building),
                 unmatched=unmatched,
                 data_class=chosen["data_class"],
             )
@@ -146,14 +148,12 @@ def ingest_clinical(
         clinical, notes = read_clinical(Path(table), rules)
         if progress:
             progress(1, 1, f"{Path(table).name}: {len(clinical.individual_id):,} individuals")
-        somatic = load_somatic(building)
-        if somatic:
-            clinical, more = match(
-                clinical,
-                somatic.sample_id,
-                unmatched=unmatched,
-                data_class=chosen["data_class"],
-            )
-            notes = [*notes, *more]
+        clinical, more = matched(
+            clinical,
+            load_somatic(building),
+            load_genotyped(building),
+            unmatched=unmatched,
+            data_class=chosen["data_class"],
+        )
         shards: dict[str, Clinical | Somatic | None] = {"clinical": clinical, "somatic": None}
-        return publish(building, shards, new, tuple(notes), name=name, **chosen)
+        return publish(building, shards, new, (*notes, *more), name=name, **chosen)

@@ -12,13 +12,33 @@ from typing import Any
 from eucan_dask.config import read
 from eucan_dask.errors import Invalid, unknown
 from eucan_dask.store.assay import read_assays, read_names
+from eucan_dask.store.digests import file_digest
 from eucan_dask.store.freeze import Building
-from eucan_dask.store.manifest import Input, Manifest, file_digest
+from eucan_dask.store.manifest import Input, Manifest
 from eucan_dask.store.matching import UNMATCHED
 from eucan_dask.store.text import reading
 from eucan_dask.variables import ASSEMBLIES, DATA_CLASSES
 
-__all__ = ["clinical_input", "maf_inputs", "refuse_second", "settings", "unchanged"]
+__all__ = [
+    "clinical_input",
+    "genotype_inputs",
+    "maf_inputs",
+    "refuse_second",
+    "settings",
+    "unchanged",
+]
+
+
+_ADD = "`eucan-dask store add` appends new people; make another store to replace them"
+_SECOND = {
+    "somatic": ("mutations", _ADD),
+    "clinical": ("a clinical table", _ADD),
+    "variants": (
+        "genotypes",
+        "make another store and name all files at once; of other people, merge them first "
+        "(bcftools merge)",
+    ),
+}
 
 
 def maf_inputs(
@@ -43,6 +63,16 @@ def clinical_input(table: Path, mapping: Path, *, unmatched: str) -> Input:
         "mapping_sha256": _same([read(mapping)]),
     }
     return Input("clinical", table.name, _digest(table), options)
+
+
+def genotype_inputs(
+    kind: str, paths: Sequence[Path], *, reference: Path | None, unmatched: str
+) -> tuple[Input, ...]:
+    """What the manifest says of files of genotypes, `kind` "vcf" or "plink"."""
+    if not paths:
+        raise Invalid("no file is named", expected="one or more files")
+    options = {"unmatched": unmatched, "reference": _digest(reference) if reference else None}
+    return tuple(Input(kind, path.name, _digest(path), options) for path in paths)
 
 
 def _same(values: Iterable[object]) -> str:
@@ -71,11 +101,9 @@ def unchanged(building: Building, new: Sequence[Input]) -> Manifest | None:
 def refuse_second(building: Building, kind: str) -> None:
     """Refuse another input of a kind the store has."""
     if building.manifest is not None and building.manifest.shard(kind) is not None:
-        what = {"somatic": "mutations", "clinical": "a clinical table"}[kind]
+        what, remedy = _SECOND[kind]
         raise Invalid(
-            f"has {what} already, from other files or options",
-            where=building.store,
-            remedy="`eucan-dask store add` appends new people; make another store to replace them",
+            f"has {what} already, from other files or options", where=building.store, remedy=remedy
         )
 
 

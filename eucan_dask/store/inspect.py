@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import numpy as np
 from eucan_dask.errors import Invalid
 from eucan_dask.store.arrays import Array, read_arrays
 from eucan_dask.store.clinical import OWN, fields_of
+from eucan_dask.store.digests import listing, listing_digest
 from eucan_dask.store.freeze import freezes
 from eucan_dask.store.manifest import (
+    VARIANTS,
     Shard,
     freeze_digest,
-    listing,
-    listing_digest,
     read_head,
     read_manifest,
 )
 
-__all__ = ["describe", "verify"]
+__all__ = ["describe", "variant_ranges", "verify"]
 
 
 def describe(store: Path | str) -> dict[str, Any]:
@@ -30,7 +31,9 @@ def describe(store: Path | str) -> dict[str, Any]:
     -------
     `name`, `assembly`, `data_class`, `freeze`; `freezes` (every one, with its size in bytes);
     `inputs` (what the current one was made from); `n_individuals`, `n_samples`, `n_assayed`,
-    `n_mutations`, `n_genes`, `assays`; and `fields`, each with the number of missing values.
+    `n_mutations`, `n_genes`, `assays`; `n_genotyped`, `n_variants`, `reference_checked` and
+    `variants` (the range and number of each contig); and `fields`, each with the number of missing
+    values.
 
     Raises
     ------
@@ -42,7 +45,8 @@ def describe(store: Path | str) -> dict[str, Any]:
     manifest = read_manifest(path, head.freeze)
     arrays: dict[str, dict[str, Array]] = {"clinical": {}, "somatic": {}}
     for shard in manifest.shards:
-        arrays[shard.kind] = read_arrays(path / "freezes" / head.freeze / shard.path)[0]
+        if shard.kind != VARIANTS:
+            arrays[shard.kind] = read_arrays(path / "freezes" / head.freeze / shard.path)[0]
     clinical, somatic = arrays["clinical"], arrays["somatic"]
     return {
         "name": head.name,
@@ -57,8 +61,29 @@ def describe(store: Path | str) -> dict[str, Any]:
         "n_mutations": _length(somatic, "mutation_position"),
         "n_genes": _length(somatic, "gene_symbol"),
         "assays": _assays(somatic),
+        "n_genotyped": max((shard.n_samples for shard in manifest.variants), default=0),
+        "n_variants": sum(shard.n_variants for shard in manifest.variants),
+        "reference_checked": manifest.reference_checked,
+        "variants": variant_ranges(manifest.variants),
         "fields": _fields(clinical),
     }
+
+
+def variant_ranges(shards: Iterable[Shard]) -> list[dict[str, Any]]:
+    """The range of each contig and how many variants lie in it; shards along the genome."""
+    by_contig: dict[str, list[Shard]] = {}
+    for shard in shards:
+        if shard.n_variants:
+            by_contig.setdefault(shard.contig, []).append(shard)
+    return [
+        {
+            "contig": contig,
+            "start": some[0].start,
+            "end": some[-1].end,
+            "n_variants": sum(shard.n_variants for shard in some),
+        }
+        for contig, some in by_contig.items()
+    ]
 
 
 def _length(arrays: dict[str, Array], name: str) -> int:
@@ -143,7 +168,13 @@ def _problems(store: Path, digest: str) -> list[str]:
         for shard in manifest.shards
         for problem in _shard_problems(store / "freezes" / digest, shard)
     ]
-    if freeze_digest(manifest.shards, manifest.assembly, manifest.data_class) != digest:
+    now = freeze_digest(
+        manifest.shards,
+        manifest.assembly,
+        manifest.data_class,
+        reference_checked=manifest.reference_checked,
+    )
+    if now != digest:
         found.append("manifest.json was changed")
     return found
 

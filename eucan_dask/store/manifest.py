@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
@@ -13,28 +13,28 @@ from typing import Any
 from eucan_dask.config import Key, check
 from eucan_dask.errors import Invalid
 from eucan_dask.variables import ASSEMBLIES, DATA_CLASSES
+from eucan_dask.variant import contig_order
 
 __all__ = [
     "FORMAT",
     "HEAD",
     "KINDS",
+    "VARIANTS",
     "Head",
     "Input",
     "Manifest",
     "Shard",
     "check_format",
-    "file_digest",
     "freeze_digest",
-    "listing",
-    "listing_digest",
-    "listing_text",
+    "variants_path",
     "read_head",
     "read_manifest",
 ]
 
 FORMAT = 1
 HEAD = "eucan.json"
-KINDS = {"clinical": "clinical.zarr", "somatic": "somatic.zarr"}
+KINDS = {"clinical": "clinical.zarr", "somatic": "somatic.zarr"}  # one shard of each at most
+VARIANTS = "variants"
 
 _ASSEMBLY = Key(str | NoneType, choices=(*ASSEMBLIES, None))
 _HEAD = {
@@ -52,22 +52,32 @@ _MANIFEST = {
     "previous": Key(str | NoneType),
     "inputs": Key(list),
     "shards": Key(list),
+    "reference_checked": Key(bool, default=False),
 }
 _INPUT = {
-    "kind": Key(str, choices=("maf", "clinical", "withdrawal")),
+    "kind": Key(str, choices=("maf", "clinical", "vcf", "plink", "withdrawal")),
     "name": Key(str),
     "sha256": Key(str),
     "options": Key(dict),
 }
+_FILES = {"bytes": Key(int), "sha256": Key(str), "nodes": Key(list)}
 _SHARD = {
     "path": Key(str, choices=tuple(KINDS.values())),
     "kind": Key(str, choices=tuple(KINDS)),
     "n_individuals": Key(int),
     "n_samples": Key(int),
     "n_mutations": Key(int),
-    "bytes": Key(int),
-    "sha256": Key(str),
-    "nodes": Key(list),
+    **_FILES,
+}
+_VARIANTS_SHARD = {
+    "path": Key(str),
+    "kind": Key(str, choices=(VARIANTS,)),
+    "contig": Key(str),
+    "start": Key(int),
+    "end": Key(int),
+    "n_variants": Key(int),
+    "n_samples": Key(int),
+    **_FILES,
 }
 
 
@@ -106,16 +116,34 @@ class Input:
 
 @dataclass(frozen=True)
 class Shard:
-    """One Zarr group of a freeze; `nodes` are the machines where a copy lies (none: everywhere)."""
+    """One Zarr group of a freeze; `nodes` are the machines where a copy lies (none: everywhere).
+
+    A shard of variants has a contig and the positions of its first and last variant, and counts
+    variants and samples; the others count individuals, samples and mutations.
+    """
 
     path: str
     kind: str
-    n_individuals: int
-    n_samples: int
-    n_mutations: int
     bytes: int
     sha256: str
+    n_samples: int
+    n_individuals: int = 0
+    n_mutations: int = 0
+    contig: str = ""
+    start: int = 0
+    end: int = 0
+    n_variants: int = 0
     nodes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard's entry in `manifest.json`: the keys its kind has."""
+        keys = _VARIANTS_SHARD if self.kind == VARIANTS else _SHARD
+        return {key: getattr(self, key) for key in keys} | {"nodes": list(self.nodes)}
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Sorts shards by kind, and those of variants along the genome."""
+        return (self.kind, contig_order(self.contig) if self.contig else (), self.start)
 
 
 @dataclass(frozen=True)
@@ -132,6 +160,8 @@ class Manifest:
         The freeze that was current before.
     inputs, shards
         What went in and what came out.
+    reference_checked
+        True if the store has variants and every REF was compared with a reference genome.
     unchanged
         True where an ingest found its input already there and did nothing. Not written.
     notes
@@ -144,12 +174,18 @@ class Manifest:
     previous: str | None
     inputs: tuple[Input, ...]
     shards: tuple[Shard, ...]
+    reference_checked: bool = False
     unchanged: bool = field(default=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def shard(self, kind: str) -> Shard | None:
-        """The shard of `kind`, if there is one."""
+        """The first shard of `kind`, if there is one."""
         return next((shard for shard in self.shards if shard.kind == kind), None)
+
+    @property
+    def variants(self) -> tuple[Shard, ...]:
+        """The shards of variants, along the genome."""
+        return tuple(s for s in sorted(self.shards, key=lambda s: s.order) if s.kind == VARIANTS)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `manifest.json`."""
@@ -160,7 +196,8 @@ class Manifest:
             "data_class": self.data_class,
             "previous": self.previous,
             "inputs": [{**vars(i), "options": dict(i.options)} for i in self.inputs],
-            "shards": [{**vars(s), "nodes": list(s.nodes)} for s in self.shards],
+            "shards": [shard.to_json() for shard in self.shards],
+            "reference_checked": self.reference_checked,
         }
 
 
@@ -189,18 +226,38 @@ def read_manifest(store: Path, digest: str) -> Manifest:
     where = store / "freezes" / digest / "manifest.json"
     values = check(_load(where), _MANIFEST, where=str(where))
     inputs = (check(i, _INPUT, where=f"{where}, inputs") for i in values["inputs"])
-    shards = (check(s, _SHARD, where=f"{where}, shards") for s in values["shards"])
+    shards = (_shard(s, f"{where}, shards") for s in values["shards"])
     manifest = Manifest(
         values["digest"],
         values["assembly"],
         values["data_class"],
         values["previous"],
         tuple(Input(**i) for i in inputs),
-        tuple(Shard(**{**s, "nodes": tuple(s["nodes"])}) for s in shards),
+        tuple(shards),
+        values["reference_checked"],
     )
     if manifest.digest != digest:
         raise Invalid("names another freeze", where=where, expected=digest, found=manifest.digest)
     return manifest
+
+
+def _shard(entry: Any, where: str) -> Shard:
+    several = isinstance(entry, Mapping) and entry.get("kind") == VARIANTS
+    values = check(entry, _VARIANTS_SHARD if several else _SHARD, where=where)
+    shard = Shard(**{**values, "nodes": tuple(values["nodes"])})
+    if several and shard.path != variants_path(shard.contig, shard.start, shard.end):
+        raise Invalid(
+            "names a path that is not the shard's",
+            where=where,
+            expected=variants_path(shard.contig, shard.start, shard.end),
+            found=shard.path,
+        )
+    return shard
+
+
+def variants_path(contig: str, start: int, end: int) -> str:
+    """Where in a freeze the variants of a contig from `start` to `end` lie."""
+    return f"{VARIANTS}/{contig}_{start}_{end}.zarr"
 
 
 def _load(path: Path) -> Any:
@@ -227,39 +284,20 @@ def check_format(found: object, where: Path) -> None:
         raise Invalid("has no known format", where=where, expected=FORMAT, found=found)
 
 
-def file_digest(path: Path) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def listing(directory: Path) -> dict[str, str]:
-    """The sha256 of each file under `directory`, by relative path, sorted."""
-    paths = sorted(p.relative_to(directory).as_posix() for p in _files(directory))
-    return {path: file_digest(directory / path) for path in paths}
-
-
-def listing_digest(files: Mapping[str, str]) -> str:
-    """One sha256 over the paths and contents of a directory.
-
-    It is the digest of the text `sha256sum` writes for the sorted paths.
-    """
-    return hashlib.sha256(listing_text(files).encode()).hexdigest()
-
-
-def listing_text(files: Mapping[str, str]) -> str:
-    """The listing as `sha256sum --check` reads it."""
-    return "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    return (path for path in directory.rglob("*") if path.is_file())
-
-
-def freeze_digest(shards: tuple[Shard, ...], assembly: str | None, data_class: str) -> str:
+def freeze_digest(
+    shards: Iterable[Shard],
+    assembly: str | None,
+    data_class: str,
+    *,
+    reference_checked: bool = False,
+) -> str:
     """The 12 hex digits that name a freeze: its content, not when or from what it was made."""
     parts = [assembly or "", data_class]
     for shard in sorted(shards, key=lambda s: s.path):
-        counts = (shard.n_individuals, shard.n_samples, shard.n_mutations)
+        counts: tuple[object, ...] = (shard.n_individuals, shard.n_samples, shard.n_mutations)
+        if shard.kind == VARIANTS:
+            counts = (shard.contig, shard.start, shard.end, shard.n_variants, shard.n_samples)
         parts += [shard.kind, shard.sha256, *map(str, counts)]
+    if reference_checked:
+        parts.append("reference checked")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

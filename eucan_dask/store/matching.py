@@ -1,21 +1,24 @@
-"""Whose tumour sample is it: the clinical table and the MAF must name the same samples."""
+"""Whose sample is it: the clinical table, MAF and VCF must name the same samples."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from eucan_dask.errors import Invalid
 from eucan_dask.store.clinical import Clinical
 
-__all__ = ["UNMATCHED", "match"]
+__all__ = ["UNMATCHED", "Assayed", "match"]
 
 UNMATCHED = ("refuse", "keep")
+
+# Sample ids by what names them: "MAF", "VCF", "PLINK file".
+Assayed = Mapping[str, Sequence[str]]
 
 
 def match(
     clinical: Clinical,
-    assayed: Sequence[str],
+    assayed: Assayed,
     *,
     unmatched: str,
     data_class: str,
@@ -33,12 +36,12 @@ def match(
     clinical
         The shard.
     assayed
-        Ids of the samples of the somatic shard.
+        Ids of the samples that were sequenced or genotyped; a sample may be both.
     unmatched
         "refuse", or "keep": samples only the clinical table knows are not assayed; samples only
-        the MAF knows become people of whom nothing else is known.
+        the others know become people of whom nothing else is known.
     data_class
-        Of personal data a sample that only the MAF knows is refused even with "keep": two such
+        Of personal data a sample that no clinical row knows is refused even with "keep": two such
         samples of one patient would count as two people.
     checked
         The ids (of samples or people) whose matches are asked for; None for all of them.
@@ -51,10 +54,12 @@ def match(
     ------
     Invalid
         With "refuse", if a sample is on one side only; lists up to five. Of personal data, if a
-        sequenced sample belongs to nobody in the clinical table.
+        sample belongs to nobody in the clinical table.
     """
-    owners = _owners(clinical, assayed)
-    strangers = [sample for sample in assayed if owners[sample] is None]
+    samples = list(dict.fromkeys(sample for ids in assayed.values() for sample in ids))
+    what = _what(assayed)
+    owners = _owners(clinical, samples)
+    strangers = [sample for sample in samples if owners[sample] is None]
     lonely = _without_sample(clinical, owners)
     if checked is not None:
         asked = set(checked)
@@ -63,11 +68,11 @@ def match(
     else:
         found_strangers, found_lonely = strangers, lonely
     if unmatched == "refuse" and (found_strangers or found_lonely):
-        raise _mismatch(found_strangers, found_lonely)
+        raise _mismatch(found_strangers, found_lonely, assayed)
     nobody = [s for s in strangers if _person(s, clinical.sample_pattern) == s]
     if nobody and data_class == "personal":
         raise Invalid(
-            f"{len(nobody)} sequenced samples belong to nobody in the clinical table",
+            f"{len(nobody)} {what} samples belong to nobody in the clinical table",
             found=", ".join(sorted(nobody)[:5]),
             remedy="add their people to it: thresholds count people, and so must personal data",
         )
@@ -78,8 +83,13 @@ def match(
             "for a person of its own, of whom nothing else is known"
         )
     if lonely:
-        notes.append(f"{len(lonely)} clinical samples have no sequenced sample; not assayed")
+        notes.append(f"{len(lonely)} clinical samples have no {what} sample; not assayed")
     return _with_samples(clinical, owners), tuple(notes)
+
+
+def _what(assayed: Assayed) -> str:
+    words = ["sequenced" if source == "MAF" else "genotyped" for source in assayed]
+    return " or ".join(sorted(set(words), reverse=True))
 
 
 def _owners(clinical: Clinical, assayed: Sequence[str]) -> dict[str, str | None]:
@@ -129,18 +139,18 @@ def _with_samples(clinical: Clinical, owners: dict[str, str | None]) -> Clinical
     return clinical.of(range(len(clinical.individual_id)), list(owned.items()), new)
 
 
-def _mismatch(strangers: list[str], lonely: list[str]) -> Invalid:
-    parts = []
-    for ids, what in (
-        (strangers, "sequenced samples have no clinical row"),
-        (lonely, "clinical samples have no sequenced sample"),
+def _mismatch(strangers: list[str], lonely: list[str], assayed: Assayed) -> Invalid:
+    parts, what = [], _what(assayed)
+    for ids, text in (
+        (strangers, f"{what} samples have no clinical row"),
+        (lonely, f"clinical samples have no {what} sample"),
     ):
         if ids:
             more = ", ..." if len(ids) > 5 else ""
-            parts.append(f"{len(ids)} {what} ({', '.join(sorted(ids)[:5])}{more})")
+            parts.append(f"{len(ids)} {text} ({', '.join(sorted(ids)[:5])}{more})")
+    listed = "list samples without a mutation with --assayed, " if "MAF" in assayed else ""
     return Invalid(
-        "the clinical table and the MAF do not match",
+        f"the clinical table and the {' and '.join(assayed)} do not match",
         found="; ".join(parts),
-        remedy="correct the ids, list samples without a mutation with --assayed, "
-        "or pass --unmatched keep",
+        remedy=f"correct the ids, {listed}or pass --unmatched keep",
     )

@@ -13,6 +13,7 @@ from eucan_dask.errors import Invalid, unknown
 from eucan_dask.store.arrays import Array, open_group, read_array, read_arrays
 from eucan_dask.store.clinical import OWN, fields_of
 from eucan_dask.store.freeze import freezes
+from eucan_dask.store.inspect import variant_ranges
 from eucan_dask.store.lazy import Order, lazy
 from eucan_dask.store.manifest import KINDS, Head, Manifest, read_head, read_manifest
 
@@ -44,7 +45,8 @@ class Store:
 
         Individuals (`individual_`), samples (`sample_`) and genes are in memory; the arrays of
         mutations are lazy, sorted by sample, contig and position. A sample that was not assayed has
-        `sample_assay` -1. A store without mutations lacks their variables.
+        `sample_assay` -1. A store without mutations lacks their variables. Of genotypes there is
+        `sample_genotype`, each sample's column in the shards of variants, -1 where it has none.
 
         Raises
         ------
@@ -52,9 +54,17 @@ class Store:
             If the store has no clinical table, or is damaged.
         """
         variables = {n: (a.dims, a.values, dict(a.attrs)) for n, a in self._clinical().items()}
+        index = {str(sample): i for i, sample in enumerate(variables["sample_id"][1])}
         if self.manifest.shard("somatic"):
-            ids = variables["sample_id"][1]
-            variables |= self._somatic({str(sample): i for i, sample in enumerate(ids)})
+            variables |= self._somatic(index)
+        if self.manifest.variants:
+            column = np.full(len(index), -1, dtype="int32")
+            position = self._positions(self._of_shard("sample_id"), index)
+            column[position] = np.arange(len(position))
+            variables["sample_genotype"] = (("samples",), column, {})
+            sex = np.zeros(len(index), dtype="int8")
+            sex[position] = self._of_shard("sample_sex")
+            variables["sample_sex"] = (("samples",), sex, {})
         attrs = {
             "assembly": self.manifest.assembly or "",
             "data_class": self.manifest.data_class,
@@ -71,6 +81,11 @@ class Store:
             )
         path = self.shard_path("clinical")
         return read_arrays(path)[0]
+
+    def _of_shard(self, name: str) -> np.ndarray[Any, Any]:
+        """An array of the samples with genotypes, in the order of the columns."""
+        path = self.path / "freezes" / self.manifest.digest / self.manifest.variants[0].path
+        return read_array(open_group(path)[name], path).values
 
     def _somatic(self, index: dict[str, int]) -> dict[str, Any]:
         """The somatic shard with its samples replaced by the dataset's."""
@@ -109,7 +124,8 @@ class Store:
         """What may be told of the store before any question: names, never data.
 
         Of a personal store an open category keeps its values to itself, and where every gene was
-        assayed no gene is listed: which genes happen to be mutated is data.
+        assayed no gene is listed: which genes happen to be mutated is data. Of genotypes the ranges
+        are told and how many variants lie in each: which ones is data.
         """
         personal = self.manifest.data_class == "personal"
         columns = {n: a for n, a in self._clinical().items() if n not in OWN}
@@ -130,6 +146,15 @@ class Store:
             "freeze": self.manifest.digest,
             "fields": fields,
             **self._genes(personal=personal),
+            "variants": self._variants(),
+        }
+
+    def _variants(self) -> dict[str, Any]:
+        shards = self.manifest.variants
+        return {
+            "reference_checked": self.manifest.reference_checked,
+            "n_genotyped": shards[0].n_samples if shards else 0,
+            "ranges": variant_ranges(shards),
         }
 
     def _genes(self, *, personal: bool) -> dict[str, Any]:
