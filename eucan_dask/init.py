@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from eucan_dask import config
 from eucan_dask.errors import Invalid
-from eucan_dask.keys import write_pair
+from eucan_dask.hello import fingerprint
+from eucan_dask.keys import read_public, write_pair
+from eucan_dask.mailbox import IN, OUT, hello_path
+from eucan_dask.members import find_sites
 from eucan_dask.policy import template
+from eucan_dask.site import Site
+from eucan_dask.site_pass import say_hello
 from eucan_dask.store.open import open_store
 
 __all__ = ["init_federation", "init_site"]
 
 
-def init_site(directory: Path, *, name: str, store: Path, policy: str = "recommended") -> None:
-    """Write `site.toml`, a commented `policy.toml` and a key pair.
+def init_site(
+    directory: Path,
+    *,
+    name: str,
+    store: Path,
+    policy: str = "recommended",
+    mailbox: Path | None = None,
+) -> str:
+    """Write `site.toml`, a commented `policy.toml` and a key pair; the key's fingerprint.
+
+    Parameters
+    ----------
+    mailbox
+        A directory shared with the coordinator, made if absent; the site says hello in it.
 
     Raises
     ------
@@ -33,6 +48,8 @@ def init_site(directory: Path, *, name: str, store: Path, policy: str = "recomme
             where=store,
             remedy="use --recommended",
         )
+    if mailbox is not None:
+        _open_mailbox(mailbox, name)
     (directory / "keys").mkdir(parents=True, exist_ok=True)
     write_pair(directory / "keys" / "site.key", directory / "keys" / "site.pub")
     (directory / "policy.toml").write_text(template(policy), encoding="utf-8")
@@ -42,6 +59,7 @@ name = {json.dumps(name)}
 store = {json.dumps(str(store.resolve()))}        # node-local Zarr
 policy = "policy.toml"
 node = "node"                      # the ledger: keep it, back it up, never share it
+{_mailbox_line(mailbox)}
 
 [keys]
 private = "keys/site.key"          # never leaves this machine
@@ -53,12 +71,38 @@ threads = 2
 """,
         encoding="utf-8",
     )
+    if mailbox is not None:
+        say_hello(Site(directory))
+    return fingerprint(read_public(directory / "keys" / "site.pub"))
+
+
+def _open_mailbox(mailbox: Path, site: str) -> None:
+    hello = hello_path(mailbox, site)
+    if hello.exists():
+        raise Invalid(
+            "another site says hello under this name",
+            where=hello,
+            remedy="choose another name, or remove the file if that site is no more",
+        )
+    try:
+        for name in (IN, OUT):
+            (mailbox / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid("is no directory to write in", where=mailbox, found=error.strerror) from error
+
+
+def _mailbox_line(mailbox: Path | None) -> str:
+    if mailbox is None:
+        return '# mailbox = "DIR"                # a folder shared with the coordinator: site pass'
+    return f"mailbox = {json.dumps(str(mailbox.resolve()))}    # looked into by site pass"
 
 
 def init_federation(
     file: Path, sites: Sequence[str], *, name: str | None = None, min_sites: int | None = None
-) -> None:
-    """Write `federation.toml` for sites on this machine.
+) -> dict[str, str]:
+    """Write `federation.toml` for sites on this machine or behind mailboxes.
+
+    The public key of a site behind a mailbox comes from its hello and is written beside `file`.
 
     The federation's own thresholds start as the recommended ones, or as the public ones if every
     site is public; edit the file to change them.
@@ -66,9 +110,14 @@ def init_federation(
     Parameters
     ----------
     sites
-        Site directories.
+        Site directories, or `mailbox:DIR`: every site that says hello there.
     min_sites
         Least number of sites an answer rests on; all of them, up to three, where nothing is said.
+
+    Returns
+    -------
+    dict
+        The key's fingerprint of each site behind a mailbox: to be compared by another channel.
 
     Raises
     ------
@@ -78,19 +127,8 @@ def init_federation(
     if file.exists():
         raise Invalid("exists already", where=file, remedy="choose another name")
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows, public = [], True
-    for text in sites:
-        directory = Path(text.removeprefix("in_process:"))
-        table = config.read(directory / "site.toml")
-        public &= bool(config.read(directory / table["policy"])["public"])
-        link = os.path.relpath(directory.resolve(), file.parent.resolve())
-        key = os.path.relpath(
-            (directory / table["keys"]["public"]).resolve(), file.parent.resolve()
-        )
-        rows.append(
-            f"[[sites]]\nname = {json.dumps(table['name'])}\n"
-            f"link = {json.dumps('in_process:' + link)}\npublic_key_file = {json.dumps(key)}\n"
-        )
+    found = [site for text in dict.fromkeys(sites) for site in find_sites(text)]
+    rows, public = [site.row(file) for site in found], all(site.public for site in found)
     least = min(3, len(rows)) if min_sites is None else min_sites
     if not 1 <= least <= len(rows):
         raise Invalid(
@@ -101,6 +139,8 @@ def init_federation(
     scoped = thresholds.replace("[thresholds]", "[policy.thresholds]").replace(
         "[zeros]", "[policy.zeros]"
     )
+    for site in found:
+        site.keep_key(file)
     file.write_text(
         f"format = 1\nname = {json.dumps(name or file.stem)}\n"
         f"min_sites = {least}          # fewer answers than this are no result\n"
@@ -109,3 +149,4 @@ def init_federation(
         + "\n".join(rows),
         encoding="utf-8",
     )
+    return {site.name: fingerprint(site.key) for site in found if site.key is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import struct
@@ -20,7 +21,15 @@ from eucan_dask.errors import Invalid
 from eucan_dask.partial import Finding, Hidden, Release
 from eucan_dask.request import Request
 
-__all__ = ["decode_release", "decode_request", "encode_release", "encode_request"]
+__all__ = [
+    "decode_release",
+    "decode_request",
+    "encode_release",
+    "encode_request",
+    "read_header",
+    "request_digest",
+    "shortfall",
+]
 
 MAGIC = b"EUCAN\x00\x00\x01"  # the last byte is the version
 PREFIX = struct.Struct("<8sI")
@@ -35,6 +44,7 @@ RELEASE_HEADER = {
     "freeze": config.Key(str, default=""),
     "data_class": config.Key(str, default=""),
     "n_tasks": config.Key(int, default=0),
+    "request": config.Key(str, default=""),
     "seconds": config.Key(int | float, default=0),
 }
 
@@ -196,6 +206,36 @@ def _check_release(arrays: Arrays, request: Request) -> None:
                 raise Invalid("a hidden cell holds a value", where=f"wire, {name}")
 
 
+def request_digest(raw: bytes) -> str:
+    """What a release names of the request it answers: SHA-256 of its bytes."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def read_header(raw: bytes) -> dict[str, Any]:
+    """The header of a whole message as it stands, unchecked: to see whom it is for."""
+    return _open(raw)[0]
+
+
+def shortfall(raw: bytes, *, signed: bool) -> int:
+    """How many bytes a message lacks, as far as it tells: 0 if it is whole.
+
+    Raises
+    ------
+    Invalid
+        If it is not the beginning of a message of this version.
+    """
+    tail = SIGNATURE if signed else 0
+    if MAGIC.startswith(raw[: len(MAGIC)]):  # it begins well
+        length = PREFIX.unpack_from(raw)[1] if len(raw) >= PREFIX.size else 0
+        if length <= MAX_HEADER and len(raw) < PREFIX.size + length:
+            return int(PREFIX.size + length + tail - len(raw))
+    header, offset = _open(raw)
+    entries = header.get("arrays")
+    if not isinstance(entries, list):
+        raise Invalid("has no list of arrays", where="wire")
+    return max(0, offset + sum(_entry(entry)[3] for entry in entries) + tail - len(raw))
+
+
 def _pack(header: Mapping[str, Any], arrays: Arrays) -> bytes:
     table, parts = [], []
     for name in sorted(arrays):
@@ -213,6 +253,12 @@ def _pack(header: Mapping[str, Any], arrays: Arrays) -> bytes:
 def _unpack(raw: bytes, max_bytes: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if len(raw) > max_bytes:
         raise Invalid("is too large", where="wire", expected=f"at most {max_bytes} bytes")
+    header, offset = _open(raw)
+    return header, _arrays(raw, offset, header.pop("arrays", None))
+
+
+def _open(raw: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a message, and where its arrays begin."""
     if len(raw) < PREFIX.size:
         raise Invalid("is cut off", where="wire")
     magic, length = PREFIX.unpack_from(raw)
@@ -228,9 +274,7 @@ def _unpack(raw: bytes, max_bytes: int) -> tuple[dict[str, Any], dict[str, NDArr
         )
     if length > MAX_HEADER or PREFIX.size + length > len(raw):
         raise Invalid("has a header that does not fit", where="wire")
-    header = _json(raw[PREFIX.size : PREFIX.size + length])
-    entries = header.pop("arrays", None)
-    return header, _arrays(raw, PREFIX.size + length, entries)
+    return _json(raw[PREFIX.size : PREFIX.size + length]), PREFIX.size + length
 
 
 def _json(text: bytes) -> dict[str, Any]:
@@ -263,8 +307,7 @@ def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]
         raise Invalid("has no list of arrays", where="wire")
     arrays: dict[str, NDArray[Any]] = {}
     for entry in entries:
-        name, dtype, shape = _entry(entry)
-        size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
+        name, dtype, shape, size = _entry(entry)
         if name in arrays or offset + size > len(raw):
             raise Invalid("has an array that does not fit", where="wire")
         values = np.frombuffer(raw, dtype=DTYPES[dtype], count=math.prod(shape), offset=offset)
@@ -275,10 +318,12 @@ def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]
     return arrays
 
 
-def _entry(entry: object) -> tuple[str, str, tuple[int, ...]]:
+def _entry(entry: object) -> tuple[str, str, tuple[int, ...], int]:
+    """Name, dtype, shape and bytes of an array."""
     match entry:
         case [str(name), str(dtype), list(shape)] if dtype in DTYPES and len(shape) <= MAX_DIMS:
             sizes = all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape)
             if sizes and math.prod(max(n, 1) for n in shape) <= MAX_BYTES:
-                return name, dtype, tuple(shape)
+                size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
+                return name, dtype, tuple(shape), size
     raise Invalid("describes an array that cannot be", where="wire")

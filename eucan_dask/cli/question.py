@@ -31,6 +31,12 @@ def add(commands: Any) -> None:
     run.add_argument("--resume", action="store_true", help="go on with an unfinished run")
     run.add_argument("--check", action="store_true", help="check names against the catalogue only")
     run.add_argument("--aggregator", choices=AGGREGATORS)
+    run.add_argument(
+        "--deadline",
+        type=float,
+        metavar="MINUTES",
+        help="how long a mailbox is waited for in each round",
+    )
     run.set_defaults(run=_run)
     for command in (catalogue, explain, run):
         command.add_argument("--federation", required=True, type=Path, metavar="FILE")
@@ -56,8 +62,8 @@ def _catalogue(arguments: argparse.Namespace) -> None:
     from eucan_dask.catalogue import Catalogue
     from eucan_dask.federation import Federation
 
-    with Federation.open(arguments.federation) as federation:
-        catalogue = Catalogue(federation.hello())
+    with Federation.open(arguments.federation) as federation, progress() as report:
+        catalogue = Catalogue(federation.hello(progress=report))
     sites = pd.DataFrame(
         [
             {
@@ -95,6 +101,8 @@ def _explain(arguments: argparse.Namespace) -> None:
 
     job = read_job(arguments.job)
     with Federation.open(arguments.federation) as federation:
+        with progress() as report:
+            federation.hello(progress=report)  # shows who is awaited; asked again it is there
         print(explain(job, federation))
 
 
@@ -106,15 +114,17 @@ def _run(arguments: argparse.Namespace) -> None:
     from eucan_dask.run import run_job
 
     job = read_job(arguments.job)
-    with Federation.open(arguments.federation) as federation:
+    with Federation.open(arguments.federation, deadline=arguments.deadline) as federation:
+        if arguments.out is None and not arguments.check:
+            raise Invalid("needs a directory", where="run", remedy="add --out DIR")
+        with progress() as report:
+            hellos = federation.hello(progress=report)
         if arguments.check:
-            job.check(Catalogue(federation.hello()))
+            job.check(Catalogue(hellos))
             print(f"{arguments.job}: every field, level and gene is known")
             return
-        if arguments.out is None:
-            raise Invalid("needs a directory", where="run", remedy="add --out DIR")
-        for site, hello in federation.hello().items():
-            if hello["dashboard"]:
+        for site, hello in hellos.items():
+            if hello.get("dashboard"):
                 print(f"dashboard of {site}: {hello['dashboard']}")
         with progress() as report:
             results = run_job(

@@ -21,10 +21,16 @@ def add(commands: Any) -> None:
     init.add_argument("directory", type=Path, metavar="DIR")
     init.add_argument("--name", required=True)
     init.add_argument("--store", required=True, type=Path)
+    init.add_argument(
+        "--mailbox", type=Path, metavar="DIR", help="a folder shared with the coordinator"
+    )
     policy = init.add_mutually_exclusive_group()
     policy.add_argument("--recommended", action="store_true", help="policy for personal data")
     policy.add_argument("--public", action="store_true", help="policy for public data")
     init.set_defaults(run=_init)
+    pass_ = verbs.add_parser("pass", help="answer what waits in the mailbox, once")
+    pass_.add_argument("directory", type=Path, metavar="DIR")
+    pass_.set_defaults(run=_pass)
     ledger = verbs.add_parser("ledger", help="what was released from this site")
     ledger.add_argument("directory", type=Path, metavar="DIR")
     ledger.set_defaults(run=_ledger)
@@ -32,7 +38,7 @@ def add(commands: Any) -> None:
     fed_verbs = federation.add_subparsers(dest="verb", required=True, metavar="VERB")
     start = fed_verbs.add_parser("init", help="write federation.toml")
     start.add_argument("file", type=Path, metavar="FILE")
-    start.add_argument("--site", action="append", required=True, metavar="DIR")
+    start.add_argument("--site", action="append", required=True, metavar="DIR_OR_LINK")
     start.add_argument("--name")
     start.add_argument("--min-sites", type=int)
     start.set_defaults(run=_federation)
@@ -42,9 +48,28 @@ def _init(arguments: argparse.Namespace) -> None:
     from eucan_dask.init import init_site
 
     policy = "public" if arguments.public else "recommended"
-    init_site(arguments.directory, name=arguments.name, store=arguments.store, policy=policy)
+    key = init_site(
+        arguments.directory,
+        name=arguments.name,
+        store=arguments.store,
+        policy=policy,
+        mailbox=arguments.mailbox,
+    )
     print(f"wrote site.toml, policy.toml ({policy}) and keys in {arguments.directory}")
     print("read policy.toml line by line before anyone asks a question")
+    if arguments.mailbox is not None:
+        print(f"said hello in {arguments.mailbox}; fingerprint of {arguments.name}: {key}")
+
+
+def _pass(arguments: argparse.Namespace) -> None:
+    from eucan_dask.site import Site
+    from eucan_dask.site_pass import site_pass
+
+    site = Site(arguments.directory)
+    try:
+        site_pass(site, tell=lambda line: print(line, flush=True))
+    finally:
+        site.close()
 
 
 def _ledger(arguments: argparse.Namespace) -> None:
@@ -60,7 +85,11 @@ def _ledger(arguments: argparse.Namespace) -> None:
 def _federation(arguments: argparse.Namespace) -> None:
     from eucan_dask.init import init_federation
 
-    init_federation(
+    keys = init_federation(
         arguments.file, arguments.site, name=arguments.name, min_sites=arguments.min_sites
     )
     print(f"wrote {arguments.file}")
+    for name, key in keys.items():
+        print(f"fingerprint of {name}: {key}")
+    if keys:
+        print("compare each with the site's own, by telephone, before you ask anything")

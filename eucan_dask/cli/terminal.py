@@ -9,12 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from eucan_dask.waiting import AWAITED
+
 __all__ = ["key_values", "progress", "show"]
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on a terminal; one line for each step elsewhere."""
+    """A progress bar on a terminal, with whom is awaited; a line for each change elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -28,13 +30,18 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
         disable=not console.is_terminal,
     )
     tasks: dict[str, TaskID] = {}
+    said: set[str] = set()
 
     def report(done: int, total: int, what: str) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-            if not console.is_terminal:
-                print(what, file=sys.stderr)
-        bar.update(tasks[what], completed=done, total=total)
+        step, _, awaited = what.partition(AWAITED)
+        if step not in tasks:
+            tasks[step] = bar.add_task(step, total=total)
+        bar.update(tasks[step], completed=done, total=total, description=what)
+        if not console.is_terminal:
+            for line in dict.fromkeys((step, what)):
+                if line not in said:
+                    print(line, file=sys.stderr)
+                    said.add(line)
 
     with bar:
         yield report
