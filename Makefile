@@ -7,7 +7,7 @@ DEV := .venv/.dev-ready
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: demo test test-long test-newest lint bench lock docs clean
+.PHONY: demo test test-long test-newest lint bench bench-genomes lock docs clean
 
 $(RUN): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -44,6 +44,9 @@ lint: $(DEV)
 
 bench: $(DEV)           ## bytes, tasks, memory and time; ratios against peers in the same run
 	$(BIN)/python benchmarks/spine.py
+
+bench-genomes: $(DEV)   ## the same for genotypes; needs plink2 and bcftools
+	$(BIN)/python benchmarks/genomes.py
 
 docs: $(DEV)            ## the generated pages
 	$(BIN)/python docs/make.py

@@ -14,7 +14,13 @@ from eucan_dask.registry import registry
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "analyses.md"
 JOBS = ROOT / "jobs"
-KINDS = {"counts": "counts of people", "curve": "a curve over time", "model": "a model"}
+KINDS = {
+    "counts": "counts of people",
+    "curve": "a curve over time",
+    "model": "a model",
+    "variant_counts": "numbers a variant",
+    "association": "a regression a variant",
+}
 SECTIONS = ("Parameters", "Returns", "Disclosure", "Raises", "References")
 HEAD = """# Analyses
 

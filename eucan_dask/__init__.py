@@ -10,6 +10,7 @@ __version__ = version("eucan-dask")
 
 # Public name -> module that defines it; loaded when first used.
 _PUBLIC = {
+    "AlleleFrequency": "eucan_dask.analyses.allele_frequency",
     "Analysis": "eucan_dask.analysis",
     "Catalogue": "eucan_dask.catalogue",
     "Cohort": "eucan_dask.cohort",
@@ -19,6 +20,7 @@ _PUBLIC = {
     "Federation": "eucan_dask.federation",
     "Invalid": "eucan_dask.errors",
     "IterativeAnalysis": "eucan_dask.analysis",
+    "LinearAssociation": "eucan_dask.analyses.linear_association",
     "LogisticRegression": "eucan_dask.analyses.logistic_regression",
     "MutationFrequency": "eucan_dask.analyses.mutation_frequency",
     "NotEnoughSites": "eucan_dask.errors",
@@ -34,9 +36,14 @@ _PUBLIC = {
     "Table": "eucan_dask.analysis",
     "Term": "eucan_dask.terms",
     "Unavailable": "eucan_dask.errors",
+    "Variant": "eucan_dask.variant",
+    "VariantPanel": "eucan_dask.variant_panel",
     "View": "eucan_dask.analysis",
+    "export_vcf": "eucan_dask.store.export",
     "ingest_clinical": "eucan_dask.store.ingest",
     "ingest_maf": "eucan_dask.store.ingest",
+    "ingest_plink": "eucan_dask.store.ingest_variants",
+    "ingest_vcf": "eucan_dask.store.ingest_variants",
     "init_federation": "eucan_dask.init",
     "init_site": "eucan_dask.init",
     "open_store": "eucan_dask.store.open",

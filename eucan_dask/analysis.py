@@ -101,15 +101,18 @@ class Analysis:
     version: ClassVar[int] = 1
     title: ClassVar[str]
     kind: ClassVar[str]
-    """Least tier is looked up under this in the policy: counts, curve or model."""
+    """Least tier is looked up under this in the policy, under `[tiers]`."""
     yields: ClassVar[tuple[PartialSpec, ...]]
     records: ClassVar[tuple[Record, ...]]
     tables: ClassVar[tuple[Table, ...]]
     views: ClassVar[tuple[View, ...]] = ()
+    formats: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Files in the field's own formats: (format, table), written beside the tables."""
     equals: ClassVar[str]
     """The pooled computation, in R's words, that the finished numbers equal."""
     block_dim: ClassVar[str | None] = None
-    """"individuals" if partials over disjoint people add up within a site, else None."""
+    """What a site cuts its work along. "individuals": partials over disjoint people add up;
+    "variants": every variable with that dimension is worked out variant by variant."""
     min_cohorts: ClassVar[int] = 1
     max_cohorts: ClassVar[int] = 64
     expected_failures: ClassVar[Mapping[str, str]] = {}

@@ -1,7 +1,8 @@
-"""The work of one Dask task: open the shard where it lies, take a block of people, sum."""
+"""The work of one Dask task: open the shard where it lies, take a block of it, sum."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,49 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, State
+from eucan_dask.genotype import align_variants
 from eucan_dask.lazy import load
 from eucan_dask.panel import Panel
-from eucan_dask.store.open import open_store
+from eucan_dask.store.open import Store, open_store
+from eucan_dask.store.variant_read import open_variants, shard_runs
 
-__all__ = ["add", "compute", "evaluate", "plan", "take"]
+__all__ = ["Block", "add", "compute", "evaluate", "part_of_panel", "plan", "take", "widen"]
 
 BLOCK_INDIVIDUALS = 16_384
+BLOCK_BYTES = 32 * 2**20  # of packed calls in one task
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def plan(n_individuals: int, block_dim: str | None) -> list[tuple[int, int]]:
-    """Ranges of individuals, one a task: a single one unless partials add up over people."""
-    if block_dim is None or n_individuals <= BLOCK_INDIVIDUALS:
-        return [(0, n_individuals)]
-    starts = range(0, n_individuals, BLOCK_INDIVIDUALS)
-    return [(start, min(start + BLOCK_INDIVIDUALS, n_individuals)) for start in starts]
+@dataclass(frozen=True)
+class Block:
+    """What one task looks at: `start` to `stop` of individuals, or of the panel's variants.
+
+    Parameters
+    ----------
+    shard
+        Path of the shard that holds the variants, in the freeze; "" where none does.
+    """
+
+    start: int
+    stop: int
+    shard: str = ""
+
+
+def plan(store: Store, analysis: Analysis, panel: Panel, n_individuals: int) -> list[Block]:
+    """The blocks of a question; they depend on the store and the question alone."""
+    if analysis.block_dim == "variants":
+        shards = store.manifest.variants
+        width = max((shard.n_samples for shard in shards), default=0) // 4 + 1
+        step = max(64, BLOCK_BYTES // width)
+        return [
+            Block(start, min(start + step, last), path)
+            for path, first, last in shard_runs(store.manifest, panel.variants)
+            for start in range(first, last, step)
+        ]
+    step = n_individuals if analysis.block_dim is None else BLOCK_INDIVIDUALS
+    starts = range(0, max(n_individuals, 1), max(step, 1))
+    return [Block(start, min(start + step, n_individuals)) for start in starts]
 
 
 @lru_cache(maxsize=32)  # an in-process federation holds many sites
@@ -41,7 +68,7 @@ def compute(
     analysis: Analysis,
     panel: Panel,
     members: NDArray[np.bool_],
-    block: tuple[int, int],
+    block: Block,
     state: State | None,
 ) -> Arrays:
     """The partial of one block as plain arrays; runs on the worker that holds the shard.
@@ -50,12 +77,49 @@ def compute(
     ----------
     members
         The analysis set, (individuals, cohorts), of the whole store.
-    block
-        First and past-the-last individual.
     """
-    ds = _prepared(store, freeze, analysis, panel)
+    ds = _prepared(store, freeze, analysis, replace(panel, variants=()))
     whole = ds.assign(individual_cohort=(("individuals", "cohorts"), members))
-    return evaluate(analysis, take(whole, *block), panel, state)
+    if analysis.block_dim != "variants":
+        return evaluate(analysis, take(whole, block.start, block.stop), panel, state)
+    part, own = part_of_panel(panel, state, block.start, block.stop)
+    width = int(ds["sample_genotype"].values.max(initial=-1)) // 4 + 1
+    calls = open_variants(
+        store / "freezes" / freeze, block.shard, part.variants, sample_bytes=width
+    )
+    arrays = evaluate(analysis, align_variants(whole.merge(calls), part.variants), part, own)
+    return widen(analysis, arrays, len(panel.variants), block.start)
+
+
+def part_of_panel(
+    panel: Panel, state: State | None, start: int, stop: int
+) -> tuple[Panel, State | None]:
+    """The panel, and what the state says of it, for some of the variants."""
+    own = state and {
+        name: values[start:stop] if name.startswith("variant_") else values
+        for name, values in state.items()
+    }
+    return replace(panel, variants=panel.variants[start:stop]), own
+
+
+def widen(analysis: Analysis, arrays: Arrays, n_variants: int, start: int) -> Arrays:
+    """Arrays of some variants among zeros for all; without that dimension, the first block's.
+
+    So that the blocks of a question add up.
+    """
+    dims = {spec.name: spec.dims for spec in analysis.yields}
+    out = {}
+    for name, values in arrays.items():
+        if "variants" not in dims.get(name, ()):
+            out[name] = values if start == 0 else np.zeros_like(values)
+            continue
+        axis = dims[name].index("variants")
+        shape = (*values.shape[:axis], n_variants, *values.shape[axis + 1 :])
+        out[name] = np.zeros(shape, values.dtype)
+        place = [slice(None)] * values.ndim
+        place[axis] = slice(start, start + values.shape[axis])
+        out[name][tuple(place)] = values
+    return out
 
 
 def evaluate(

@@ -57,6 +57,10 @@ class Catalogue:
             for hello in self.sites.values()
         )
 
+    def has_genotypes(self) -> bool:
+        """Whether some site holds variants."""
+        return any(hello["variants"]["n_genotyped"] for hello in self.sites.values())
+
     def check_assembly(self) -> None:
         """Raise `Invalid` if sites are on different assemblies."""
         found = {site: hello["assembly"] for site, hello in self.sites.items()}
@@ -83,6 +87,8 @@ class Catalogue:
         for name in wanted:
             if name not in fields:
                 raise unknown("field", name, fields, where=analysis.name)
+        if "sample_genotype" in analysis.needs() and not self.has_genotypes():
+            raise Invalid("no site has genotypes", where=analysis.name)
         for name, levels in [*_levels(analysis), *(pair for c in cohorts for pair in c.levels())]:
             entry = fields.get(name, {"open": True, "categories": []})
             for level in levels if not entry["open"] else ():

@@ -68,7 +68,9 @@ class Cluster:
         """
         self.n_tasks += 2 * len(blocks) - 1
         if self._client is None:
-            parts = [dask.delayed(function, pure=False)(*block) for block in blocks]
+            # Arguments hold no lazy values: looking for some would cost more than short tasks.
+            call = dask.delayed(function, pure=False, traverse=False)
+            parts = [call(*block) for block in blocks]
             root = _tree(parts, dask.delayed(add, pure=False))
             (total,) = dask.compute(root, scheduler=self._scheduler)
         else:

@@ -12,8 +12,8 @@ from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
-from eucan_dask.panel import Panel
 from eucan_dask.rules import rule_names
+from eucan_dask.variant_panel import VariantPanel
 
 __all__ = ["describe", "explain", "job_template"]
 
@@ -54,16 +54,17 @@ def explain(job: Job, federation: Federation) -> str:
         f"no result from fewer than {federation.min_sites}",
     ]
     for question in job.questions:
-        lines += ["", *_question(question, job.panel, len(catalogue.sites))]
+        lines += ["", *_question(question, job.variants, len(catalogue.sites))]
     lines += ["", "Rules at each site, with its own thresholds: " + ", ".join(rule_names())]
     lines += ["Then min_cohort_difference, over everything the site ever released."]
     return "\n".join(lines)
 
 
-def _question(question: Question, panel: Panel, n_sites: int) -> list[str]:
+def _question(question: Question, variants: VariantPanel | None, n_sites: int) -> list[str]:
     analysis = question.analysis
     labels = tuple(cohort.label for cohort in question.cohorts)
-    coords = analysis.coords(panel, labels)
+    coords = analysis.coords(question.panel, labels)
+    n_variants = len(variants) if variants is not None and question.panel.variants else 0
     rounds = analysis.max_iterations if isinstance(analysis, IterativeAnalysis) else 1
     lines = [f"{analysis.title} ({analysis.name}); equals {analysis.equals}"]
     lines += [f"  cohort {c.label!r}: {c.describe()}" for c in question.cohorts]
@@ -71,7 +72,10 @@ def _question(question: Question, panel: Panel, n_sites: int) -> list[str]:
     for spec in analysis.yields:
         if spec.kind == "evidence":
             continue
-        shape = spec.shape(coords)
+        shape = tuple(
+            n_variants if dim == "variants" else n
+            for n, dim in zip(spec.shape(coords), spec.dims, strict=True)
+        )
         size = 8
         for n in shape:
             size *= n
@@ -82,6 +86,10 @@ def _question(question: Question, panel: Panel, n_sites: int) -> list[str]:
     for record in analysis.records:
         over = " x ".join(record.dims) or "the whole fit"
         lines.append(f"  stands or falls together: {', '.join(record.variables)}, for each {over}")
+    if n_variants and variants is not None:
+        region = f" of {variants.region}" if variants.region else ""
+        many = f"{n_variants:,} variants{region} in {variants.n_blocks} block(s)"
+        lines.append(f"  {many}; variants_digest {variants.digest}")
     lines.append(
         f"  cost: up to {rounds} round(s) x {n_sites} sites x {total} bytes"
         f" = {rounds * n_sites * total} bytes"
@@ -99,7 +107,7 @@ def job_template(kind: type[Analysis]) -> str:
         'tier    = "open"',
         "",
     ]
-    if panel.genes or panel.times:
+    if panel.genes or panel.times or panel.variants:
         lines.append("[panel]                           # what fixes the shape of the answer")
     if panel.genes:
         lines.append(f"genes = {json.dumps(panel.genes)}")
@@ -107,6 +115,8 @@ def job_template(kind: type[Analysis]) -> str:
         step = panel.times[1] - panel.times[0]
         stop = panel.times[-1]
         lines.append(f"times = {{ start = 0, stop = {stop:g}, step = {step:g} }}   # days")
+    if panel.variants:
+        lines.append(f"variants = {json.dumps(panel.variants)}")
     if kind.max_cohorts > 1:
         for label, criterion in (
             ("up to 60", '{ field = "age_at_diagnosis", max = 60 }'),

@@ -4,51 +4,36 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from eucan_dask import config, wire
-from eucan_dask.analysis import Analysis, IterativeAnalysis, State
+from eucan_dask import config
+from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import EucanError, Invalid, NotEnoughSites, Refused, Unavailable
+from eucan_dask.errors import Invalid, Unavailable
+from eucan_dask.greet import greet
 from eucan_dask.keys import read_public
-from eucan_dask.links import Link, open_link
-from eucan_dask.panel import Panel
-from eucan_dask.partial import Release, indexed
+from eucan_dask.links import DEADLINE_MINUTES, open_link
+from eucan_dask.panel import BLOCK_VARIANTS, Panel
+from eucan_dask.partial import indexed
 from eucan_dask.policy import Thresholds
 from eucan_dask.request import AGGREGATORS, Request, Roster
-from eucan_dask.result import Result, SiteOutcome, blank_hidden
-from eucan_dask.total import combine, gate_pool
+from eucan_dask.result import Result, blank_hidden, joined
+from eucan_dask.rounds import Member, Progress, Rounds
+from eucan_dask.variant_panel import VariantPanel
 from eucan_dask.versions import code_digest
+from eucan_dask.waiting import waiters, watched
 
-__all__ = ["Federation", "Member"]
+__all__ = ["Federation", "new_run"]
 
 FORMAT = 1
-Progress = Callable[[int, int, str], None]
 EVERYBODY = (Cohort("everybody"),)
-
-
-@dataclass(frozen=True)
-class Member:
-    """A site as the coordinator knows it: a name, a link, the key its answers are signed with."""
-
-    name: str
-    link: Link
-    key: Ed25519PublicKey
-
-
-@dataclass
-class _Ask:
-    """What is learned of one site over the rounds of a question."""
-
-    outcome: SiteOutcome
-    release: Release | None = None
+AHEAD = 8  # blocks on their way at once, where answers take their time
 
 
 class Federation:
@@ -85,8 +70,13 @@ class Federation:
         self.aggregator = aggregator
 
     @classmethod
-    def open(cls, path: Path | str) -> Federation:
+    def open(cls, path: Path | str, *, deadline: float | None = None) -> Federation:
         """The federation that a `federation.toml` describes.
+
+        Parameters
+        ----------
+        deadline
+            Minutes a mailbox is waited for in each round, instead of those the file says.
 
         Raises
         ------
@@ -102,6 +92,7 @@ class Federation:
                 "name": text,
                 "min_sites": config.Key(int),
                 "aggregator": config.Key(str, choices=AGGREGATORS),
+                "deadline_minutes": config.Key(int | float, default=DEADLINE_MINUTES),
                 "policy": config.Key(dict),
                 "sites": config.Key(list),
             },
@@ -116,17 +107,11 @@ class Federation:
             {"thresholds": config.Key(dict), "zeros": config.Key(dict)},
             where=f"{path} [policy]",
         )
-        base = path.parent
-        members = [
-            Member(
-                row["name"],
-                open_link(row["link"], base=base),
-                read_public(base / row["public_key_file"]),
-            )
-            for row in rows
-        ]
+        minutes = table["deadline_minutes"] if deadline is None else deadline
+        if not minutes > 0:
+            raise Invalid("a deadline is not above 0", where=path, found=minutes)
         return cls(
-            members,
+            [_member(row, path.parent, minutes) for row in rows],
             name=table["name"],
             min_sites=table["min_sites"],
             thresholds=Thresholds.from_toml(policy["thresholds"], policy["zeros"], where=str(path)),
@@ -147,7 +132,7 @@ class Federation:
         for member in self.members:
             member.link.close()
 
-    def hello(self) -> dict[str, dict[str, Any]]:
+    def hello(self, *, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
         """Catalogue and versions of every site that answers, by name.
 
         Raises
@@ -157,27 +142,8 @@ class Federation:
         Invalid
             If a site calls itself something else than the federation file does.
         """
-        hellos, away = {}, {}
-        for member in self.members:
-            try:
-                found = member.link.hello()
-            except (Unavailable, OSError) as error:
-                away[member.name] = str(error)
-                continue
-            if found["site"] != member.name:
-                raise Invalid(
-                    "the site behind the link has another name",
-                    where=member.name,
-                    found=found["site"],
-                    remedy="correct the federation file",
-                )
-            hellos[member.name] = found
-        told = "; ".join(f"{name}: {reason}" for name, reason in away.items())
-        if not hellos:
-            raise Unavailable(f"no site answers; {told}")
-        if len(hellos) < self.min_sites:
-            raise NotEnoughSites(f"fewer than {self.min_sites} sites answer; {told}")
-        return hellos
+        links = {member.name: member.link for member in self.members}
+        return greet(links, min_sites=self.min_sites, progress=progress)
 
     def run(
         self,
@@ -190,11 +156,18 @@ class Federation:
         aggregator: str | None = None,
         complete: Sequence[str] = (),
         progress: Progress | None = None,
+        run: str | None = None,
     ) -> Result:
         """Ask every site and finish the answer.
 
         A fit needs the same sites in every round: if one drops out, it starts again without it,
-        as long as `min_sites` are left.
+        as long as `min_sites` are left. More variants than a block holds are asked for block by
+        block; `scan` gives each block as it comes.
+
+        Parameters
+        ----------
+        run
+            Identifier of the run; of a run that died, to ask nothing twice.
 
         Raises
         ------
@@ -205,10 +178,41 @@ class Federation:
         Invalid
             If the question cannot be put, or no site knows what it asks about.
         """
-        start = time.perf_counter()
-        ask = _Question(self, progress)
-        request = Request(
-            run=secrets.token_hex(8),
+        panel = panel or Panel()
+        request = self.request(
+            analysis,
+            purpose=purpose,
+            cohorts=cohorts,
+            panel=replace(panel, variants=panel.variants[:BLOCK_VARIANTS]),
+            tier=tier,
+            aggregator=aggregator,
+            complete=complete,
+            run=run,
+        )
+        if len(panel.variants) <= BLOCK_VARIANTS:
+            results = [self.ask(request, progress=progress)]
+        else:
+            variants = VariantPanel.of(panel.variants)
+            results = list(self.scan(request, variants, progress=progress))
+        for result in results:
+            self.done(result.run)
+        return joined(results)
+
+    def request(
+        self,
+        analysis: Analysis,
+        *,
+        purpose: str,
+        cohorts: Sequence[Cohort] = EVERYBODY,
+        panel: Panel | None = None,
+        tier: str = "open",
+        aggregator: str | None = None,
+        complete: Sequence[str] = (),
+        run: str | None = None,
+    ) -> Request:
+        """The question as it would travel; parameters as for `run`."""
+        return Request(
+            run=run or new_run(),
             analysis=analysis,
             panel=panel or Panel(),
             cohorts=tuple(cohorts),
@@ -220,7 +224,73 @@ class Federation:
             complete=tuple(complete),
             code_digest=code_digest(),
         )
-        request, total, state = ask.rounds(request)
+
+    def scan(
+        self,
+        request: Request,
+        variants: VariantPanel,
+        *,
+        first: int = 0,
+        progress: Progress | None = None,
+    ) -> Iterator[Result]:
+        """Ask for the variants block by block, a few blocks ahead; results in order.
+
+        The sites that answer the first block answer all, or the scan stops: it can be resumed.
+
+        Parameters
+        ----------
+        first
+            The first block asked for; those before were finished by a former run.
+
+        Raises
+        ------
+        Unavailable
+            If a site stops answering on the way.
+        """
+        n_blocks = variants.n_blocks
+        blocks = enumerate(variants.blocks())
+        todo = (
+            replace(
+                request,
+                run=f"{request.run}-{number:06d}",
+                panel=replace(request.panel, variants=block),
+                n_blocks=n_blocks,
+            )
+            for number, block in blocks
+            if number >= first
+        )
+        links = {member.name: member.link for member in self.members}
+        ahead = 1 if all(link.prompt for link in links.values()) else AHEAD
+        with waiters(links.values(), ahead) as pool:
+            waiting: deque[Future[Result]] = deque()
+            roster: tuple[str, ...] = ()
+            for number in range(first, n_blocks):
+                waiting.extend(
+                    pool.submit(self.ask, one) for one in islice(todo, ahead - len(waiting))
+                )
+                what = f"{request.analysis.title}, block {number + 1} of {n_blocks}"
+                step = (number, n_blocks, what)
+                result = watched(waiting.popleft(), links, step=step, progress=progress)
+                answered = tuple(o.site for o in result.outcomes if o.status == "answered")
+                roster = roster or answered
+                if answered != roster:
+                    lost = ", ".join(sorted(set(roster) ^ set(answered)))
+                    raise Unavailable(f"{lost} did not answer every block; resume the run later")
+                if progress is not None:
+                    progress(number + 1, n_blocks, what)
+                yield result
+
+    def done(self, run: str) -> None:
+        """Tell the links that the answers to a run were used: what is left of it may go."""
+        for member in self.members:
+            member.link.done(run)
+
+    def ask(self, request: Request, *, progress: Progress | None = None) -> Result:
+        """Put one request, all its rounds, to every site."""
+        start = time.perf_counter()
+        analysis = request.analysis
+        rounds = Rounds(self.members, self.min_sites, self.thresholds, progress)
+        request, total, state = rounds.ask(request)
         finished = (
             analysis.finalize(total, state)
             if isinstance(analysis, IterativeAnalysis)
@@ -232,101 +302,17 @@ class Federation:
             {name: total[name] for name in total.coords if name not in finished.coords}
         )
         dataset = indexed(blank_hidden(dataset, analysis))
-        outcomes = tuple(ask.known[m.name].outcome for m in self.members)
+        outcomes = tuple(rounds.known[m.name].outcome for m in self.members)
         seconds = time.perf_counter() - start
         return Result(analysis, dataset, outcomes, request.run, request.round + 1, seconds)
 
 
-@dataclass
-class _Question:
-    """One question while it is being asked."""
-
-    federation: Federation
-    progress: Progress | None
-    known: dict[str, _Ask] = field(default_factory=dict)
-
-    def rounds(self, request: Request) -> tuple[Request, xr.Dataset, State | None]:
-        """The last round's request, its total as the pool's gate leaves it, and its state."""
-        analysis = request.analysis
-        while True:
-            releases = self._round(request)
-            if any(r.roster == "run" for r in analysis.records) and len(releases) < len(
-                request.roster
-            ):
-                roster = request.roster.keep(release.site for release in releases)
-                request = replace(request, roster=roster, round=0, history=())
-                continue
-            total = combine(analysis, request.coords, releases)
-            state = request.state()
-            if isinstance(analysis, IterativeAnalysis) and state is not None:
-                state = analysis.update(state, total)
-                if not int(state["done"]) and request.round + 1 < analysis.max_iterations:
-                    names = [s.name for s in analysis.yields if s.kind != "evidence"]
-                    request = request.next_round({n: total[n].values for n in names})
-                    continue
-            pooled = gate_pool(analysis, request.panel, total, self.federation.thresholds)
-            return request, pooled, state
-
-    def _round(self, request: Request) -> list[Release]:
-        raw = wire.encode_request(request)
-        asked = [m for m in self.federation.members if m.name in request.roster]
-        with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-            futures = [pool.submit(self._ask, member, request, raw) for member in asked]
-            for done, future in enumerate(futures, start=1):
-                future.result()
-                if self.progress is not None:
-                    what = f"{request.analysis.title}, round {request.round + 1}"
-                    self.progress(done, len(asked), what)
-        releases = [self.known[member.name].release for member in asked]
-        answered = [release for release in releases if release is not None]
-        if len(answered) < self.federation.min_sites:
-            raise self._too_few(request)
-        return answered
-
-    def _ask(self, member: Member, request: Request, raw: bytes) -> None:
-        before = self.known.get(member.name, _Ask(SiteOutcome(member.name, "unavailable"))).outcome
-        outcome = replace(before, bytes_in=before.bytes_in + len(raw))
-        release: Release | None = None
-        try:
-            answer = member.link.send(raw)
-            release = wire.decode_release(answer, request, member.key)
-            if release.site != member.name:
-                raise Invalid("comes from another site", found=release.site)
-            outcome = replace(
-                outcome,
-                status="answered" if release.status == "released" else release.status,
-                reason="; ".join(_words(f.rule, f.message) for f in release.findings)
-                if release.status != "released"
-                else "",
-                findings=release.findings,
-                freeze=str(release.header.get("freeze", before.freeze)),
-                data_class=str(release.header.get("data_class", before.data_class)),
-                n_tasks=before.n_tasks + int(release.header.get("n_tasks", 0)),
-                seconds=before.seconds + float(release.header.get("seconds", 0.0)),
-                bytes_out=before.bytes_out + len(answer),
-            )
-        except (Unavailable, OSError) as error:
-            outcome = replace(outcome, status="unavailable", reason=str(error))
-        except Invalid as error:
-            raise Invalid(f"its answer {error}", where=member.name) from error
-        kept = release if release is not None and release.status == "released" else None
-        self.known[member.name] = _Ask(outcome, kept)
-
-    def _too_few(self, request: Request) -> EucanError:
-        outcomes = [ask.outcome for _, ask in sorted(self.known.items())]
-        least = self.federation.min_sites
-        lost = [o for o in outcomes if o.status != "answered"]
-        told = "; ".join(f"{o.site}: {o.reason}" for o in lost)
-        invalid = [o for o in lost if o.status == "invalid"]
-        if len(outcomes) - len(invalid) < least and invalid:
-            return Invalid(f"sites cannot answer {request.analysis.name}", where=told)
-        refused = [o for o in lost if o.status == "refused"]
-        if len(outcomes) - len(refused) < least:
-            rules = {f.rule for o in refused for f in o.findings}
-            names = ", ".join(o.site for o in refused)
-            return Refused(", ".join(sorted(rules)), told, site=names)
-        return NotEnoughSites(f"fewer than {least} sites answered; {told}")
+def _member(row: Mapping[str, Any], base: Path, minutes: float) -> Member:
+    name, key = row["name"], read_public(base / row["public_key_file"])
+    link = open_link(row["link"], base=base, site=name, key=key, minutes=minutes)
+    return Member(name, link, key)
 
 
-def _words(rule: str, message: str) -> str:
-    return message if rule == "request" else f"rule {rule}; {message}"
+def new_run() -> str:
+    """An identifier no other run has."""
+    return secrets.token_hex(8)

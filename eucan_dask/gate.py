@@ -9,10 +9,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from eucan_dask.case import Case
 from eucan_dask.errors import Refused
 from eucan_dask.partial import Partial, Release, check_declared
 from eucan_dask.policy import Policy
-from eucan_dask.rules import STRUCTURAL, Case, blank, judge
+from eucan_dask.rules import blank, judge
+from eucan_dask.structural import STRUCTURAL
 
 __all__ = ["release"]
 

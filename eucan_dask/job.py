@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from eucan_dask.panel import Panel
 from eucan_dask.policy import TIERS
 from eucan_dask.registry import load
 from eucan_dask.request import AGGREGATORS
+from eucan_dask.variant_panel import Region, VariantPanel
 
 __all__ = ["DUO_PURPOSES", "Job", "Question", "read_job"]
 
@@ -32,11 +33,12 @@ DUO_PURPOSES = {
 
 @dataclass(frozen=True)
 class Question:
-    """One analysis of a job, with its cohorts."""
+    """One analysis of a job, with its cohorts and panel; of many variants the first block."""
 
     analysis: Analysis
     cohorts: tuple[Cohort, ...]
     complete: tuple[str, ...]
+    panel: Panel
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Job:
 
     Parameters
     ----------
+    variants
+        All variants asked for, if any.
     unlisted_genes
         Accept genes that no site lists: real genes that happen to carry no mutation.
     """
@@ -56,6 +60,7 @@ class Job:
     panel: Panel
     cohorts: tuple[Cohort, ...]
     questions: tuple[Question, ...]
+    variants: VariantPanel | None = None
     unlisted_genes: bool = False
 
     def check(self, catalogue: Catalogue) -> None:
@@ -64,7 +69,7 @@ class Job:
         for question in self.questions:
             catalogue.check(
                 question.analysis,
-                self.panel,
+                question.panel,
                 question.cohorts,
                 question.complete,
                 unlisted_genes=self.unlisted_genes,
@@ -104,6 +109,7 @@ def read_job(path: Path | str) -> Job:
     flag = config.Key(bool, default=False)
     unlisted = flag.value(panel_table, "unlisted_genes", f"{where} [panel]")
     panel_table.pop("unlisted_genes", None)
+    variants = _variants(panel_table, path)
     panel = Panel.from_toml(_with_files(panel_table, path), where=f"{where} [panel]")
     cohorts = tuple(_cohort(row, where) for row in table["cohorts"]) or (Cohort("everybody"),)
     labels = [cohort.label for cohort in cohorts]
@@ -118,9 +124,55 @@ def read_job(path: Path | str) -> Job:
         aggregator=table["aggregator"] or None,
         panel=panel,
         cohorts=cohorts,
-        questions=tuple(_question(row, cohorts, panel, where) for row in table["analyses"]),
+        questions=tuple(
+            _question(row, cohorts, panel, variants, where) for row in table["analyses"]
+        ),
+        variants=variants,
         unlisted_genes=unlisted,
     )
+
+
+def _variants(panel: dict[str, Any], job: Path) -> VariantPanel | None:
+    """The variants a `[panel]` names, whose keys are taken out of it."""
+    where = f"{job.name} [panel]"
+    own = ("variants", "variants_file", "region", "variants_digest")
+    for name in panel:
+        if name not in (*own, "genes", "genes_file", "times"):
+            raise unknown("key", name, (*own, "genes", "genes_file", "times"), where=where)
+    found = {name: panel.pop(name) for name in own if name in panel}
+    text = config.Key(str, default="")
+    values = config.check(
+        found,
+        {"variants": config.Key(list, default=[]), **dict.fromkeys(own[1:], text)},
+        where=where,
+    )
+    if not found:
+        return None
+    if bool(values["variants"]) == bool(values["variants_file"]):
+        raise Invalid(
+            "name the variants in one way",
+            where=where,
+            expected='variants = [...] or variants_file = "..."',
+            remedy="a region selects from them: which variants a site holds is its data",
+        )
+    region = Region.parse(values["region"], where=where) if values["region"] else None
+    if values["variants"]:
+        if not all(isinstance(label, str) for label in values["variants"]):
+            raise Invalid("variants must be labels", where=where)
+        listed = VariantPanel.of(values["variants"], where=where)
+        variants = replace(listed, region=region)
+    else:
+        variants = VariantPanel(path=job.parent / values["variants_file"], region=region)
+    if not len(variants):
+        raise Invalid("there is no variant in the region", where=where, found=values["region"])
+    if values["variants_digest"] not in ("", variants.digest):
+        raise Invalid(
+            "the variants are others than the job means",
+            where=f"{where} variants_digest",
+            expected=values["variants_digest"],
+            found=variants.digest,
+        )
+    return variants
 
 
 def _with_files(table: Mapping[str, Any], job: Path) -> dict[str, Any]:
@@ -143,7 +195,13 @@ def _cohort(row: object, where: str) -> Cohort:
     return Cohort.of(values["label"], values["criteria"])
 
 
-def _question(row: object, cohorts: tuple[Cohort, ...], panel: Panel, where: str) -> Question:
+def _question(
+    row: object,
+    cohorts: tuple[Cohort, ...],
+    panel: Panel,
+    variants: VariantPanel | None,
+    where: str,
+) -> Question:
     names = config.Key(list, default=[])
     values = config.check(
         row,
@@ -162,5 +220,7 @@ def _question(row: object, cohorts: tuple[Cohort, ...], panel: Panel, where: str
             raise unknown("cohort", label, known, where=f"{where}, {analysis.name}")
     chosen = tuple(known[label] for label in values["cohorts"]) or cohorts
     check_cohorts(analysis, chosen)
+    if variants is not None and analysis.block_dim == "variants":
+        panel = replace(panel, variants=next(variants.blocks(), ()))
     analysis.check(panel)
-    return Question(analysis, chosen, tuple(map(str, values["complete"])))
+    return Question(analysis, chosen, tuple(map(str, values["complete"])), panel)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from eucan_dask.errors import Invalid
 
-__all__ = ["derive", "read_private", "read_public", "write_pair"]
+__all__ = ["derive", "public_pem", "read_private", "read_public", "write_pair"]
 
 
 def write_pair(private: Path, public: Path) -> None:
@@ -28,10 +28,13 @@ def write_pair(private: Path, public: Path) -> None:
         raise Invalid("a key is there already", where=private, remedy="keep it") from error
     with os.fdopen(handle, "wb") as file:
         file.write(pem)
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+    public.write_bytes(public_pem(key.public_key()))
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """A public key as a PEM file holds it."""
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 

@@ -256,7 +256,7 @@ def inverse(information: NDArray[np.float64], scale: NDArray[np.float64]) -> NDA
 
 
 def smallest_cell(x: NDArray[np.float64], outcome: NDArray[np.bool_], *, pairs: bool) -> np.int64:
-    """Fewest people in a cell that the outcome and the 0/1 columns of `x` form, empty ones aside.
+    """Fewest people in a cell that the outcome and columns of two values form, empty ones aside.
 
     Parameters
     ----------
@@ -268,8 +268,8 @@ def smallest_cell(x: NDArray[np.float64], outcome: NDArray[np.bool_], *, pairs: 
     -------
     The number; all people where there is no such cell.
     """
-    binary = [c for c in x.T if np.isin(c, (0.0, 1.0)).all()]
-    columns = np.stack([outcome.astype(np.float64), *binary], axis=1).astype(np.int64)
+    binary = [c == c.max() for c in x.T if c.size and np.unique(c).size <= 2]
+    columns = np.stack([outcome, *binary], axis=1).astype(np.int64)
     n = columns.shape[0]
     both = columns.T @ columns
     own = np.diag(both)

@@ -11,11 +11,15 @@ import xarray as xr
 
 from eucan_dask import config
 from eucan_dask.errors import Invalid
+from eucan_dask.genotype import align_variants
+from eucan_dask.variant import Variant
 
-__all__ = ["Panel"]
+__all__ = ["BLOCK_VARIANTS", "Panel"]
 
 MAX_TIMES = 20_000
 MAX_GENES = 50_000
+MAX_VARIANTS = 1_000_000
+BLOCK_VARIANTS = 8_192  # that travel and are answered at once
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Panel:
     ----------
     genes
         Gene symbols, each once.
+    variants
+        Labels `contig:position:ref:alt` as `Variant.label` writes them, each once; a block of a
+        genome at most.
     times
         Grid in days from diagnosis: 0, step, 2 step, ...; an event at t belongs to the first
         grid point not before t.
@@ -33,6 +40,7 @@ class Panel:
 
     genes: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
+    variants: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.genes)) != len(self.genes):
@@ -40,6 +48,12 @@ class Panel:
             raise Invalid("genes are named twice", where="panel.genes", found=twice)
         if len(self.genes) > MAX_GENES:
             raise Invalid("too many genes", where="panel.genes", expected=f"up to {MAX_GENES}")
+        if len(self.variants) > MAX_VARIANTS:
+            raise Invalid(
+                "too many variants", where="panel.variants", expected=f"up to {MAX_VARIANTS:,}"
+            )
+        if len(set(self.variants)) != len(self.variants):
+            raise Invalid("variants are named twice", where="panel.variants")
         times = np.array(self.times, dtype=np.float64)
         rises = np.isfinite(times).all() and (np.diff(times) > 0).all()
         if times.size and (times[0] != 0 or not rises):
@@ -67,32 +81,49 @@ class Panel:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, for the wire."""
-        return {"genes": list(self.genes), "times": list(self.times)}
+        return {
+            "genes": list(self.genes),
+            "times": list(self.times),
+            "variants": list(self.variants),
+        }
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> Panel:
         """The panel that `to_json` wrote."""
-        values = config.check(
-            table, {"genes": config.Key(list), "times": config.Key(list)}, where="request.panel"
-        )
+        keys = dict.fromkeys(("genes", "times", "variants"), config.Key(list))
+        values = config.check(table, keys, where="request.panel")
         if not all(isinstance(gene, str) for gene in values["genes"]):
             raise Invalid("genes must be symbols", where="request.panel")
         if not all(isinstance(t, int | float) for t in values["times"]):
             raise Invalid("times must be numbers", where="request.panel")
-        return cls(genes=tuple(values["genes"]), times=tuple(map(float, values["times"])))
+        if len(values["variants"]) > BLOCK_VARIANTS:
+            raise Invalid(
+                "too many variants in a block", where="request.panel", expected=BLOCK_VARIANTS
+            )
+        for label in values["variants"]:
+            if not isinstance(label, str) or Variant.parse(label).label != label:
+                raise Invalid("no label of a variant", where="request.panel", found=label)
+        return cls(
+            genes=tuple(values["genes"]),
+            times=tuple(map(float, values["times"])),
+            variants=tuple(values["variants"]),
+        )
 
     @property
     def coords(self) -> dict[str, tuple[Any, ...]]:
         """Labels of each dimension."""
-        return {"genes": self.genes, "times": self.times}
+        return {"genes": self.genes, "times": self.times, "variants": self.variants}
 
     def align(self, ds: xr.Dataset) -> xr.Dataset:
         """`ds` with its genes replaced by the panel's, in the panel's order.
 
         `mutation_gene` becomes the position in the panel, -1 for any other gene; `gene_assayed`
         (genes, assays) says which assay covers a panel gene. A gene no assay covers stays, with
-        nobody assayed: absence is not wild type.
+        nobody assayed: absence is not wild type. Variants likewise: see `align_variants`.
         """
+        return self._align_genes(align_variants(ds, self.variants))
+
+    def _align_genes(self, ds: xr.Dataset) -> xr.Dataset:
         if "mutation_gene" not in ds:
             return ds
         position = {gene: i for i, gene in enumerate(self.genes)}

@@ -104,8 +104,16 @@ class Record:
         A dimension along which neighbouring cells may be merged on the pool; its counts are
         flows (events, withdrawals), never stocks.
     roster
-        "cell": each cell rests on the sites that show it; "run": all cells rest on the same
-        sites, or there is no result (a regression).
+        "cell": each cell rests on the sites that show it; "all": on all sites of the run, or it
+        has no result (a site without the variant adds nothing and counts as shown); "run": all
+        cells rest on the same sites, or there is no result at all (a regression).
+    carriers
+        Evidence: people with the alternate allele and without it, by the record's dimensions.
+    cases
+        Evidence: people with the alternate allele among cases and among controls.
+    cells
+        Evidence: fewest people, nobody aside, in a cell that the record's numbers can be solved
+        for though none of them is it.
     """
 
     name: str
@@ -115,6 +123,9 @@ class Record:
     partition: str = ""
     grid: str = ""
     roster: str = "cell"
+    carriers: tuple[str, str] | None = None
+    cases: tuple[str, str] | None = None
+    cells: str = ""
 
 
 class Hidden(IntEnum):
@@ -129,6 +140,7 @@ class Hidden(IntEnum):
     MERGED = 6  # on the pool: counted at the next grid point shown
     TAIL = 7  # on the pool: past the last grid point that can be shown
     EITHER = 8  # the count or the rest of its people is small, and saying which would tell
+    ABSENT = 9  # the site holds nothing of it: exactly zero, and no people behind it
 
 
 # Kinds that depend on the value itself: a total that lacks such a site is no point estimate.

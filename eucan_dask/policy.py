@@ -11,12 +11,12 @@ from typing import Any
 from eucan_dask import config
 from eucan_dask.errors import Invalid
 
-__all__ = ["TIERS", "Policy", "Thresholds", "template"]
+__all__ = ["KINDS", "TIERS", "Policy", "Thresholds", "template"]
 
 FORMAT = 1
 TIERS = ("open", "registered", "controlled")
 AGGREGATORS = ("none", "trusted", "masked")
-KINDS = ("counts", "curve", "model")
+KINDS = ("counts", "curve", "model", "variant_counts", "association")
 _NUMBER = config.Key(int | float)
 _INT = config.Key(int)
 

@@ -74,6 +74,9 @@ class Request:
         A DUO code.
     roster
         The sites asked and who adds them up.
+    n_blocks
+        Blocks of variants the whole run asks for; this is one of them, and its run is named
+        `<run>-<block>`.
     history
         Totals of the rounds before this one: a site replays the state from them.
     """
@@ -88,11 +91,14 @@ class Request:
     complete: tuple[str, ...] = ()
     round: int = 0
     code_digest: str = ""
+    n_blocks: int = 1
     history: tuple[Totals, ...] = field(default=())
 
     def __post_init__(self) -> None:
         check_cohorts(self.analysis, self.cohorts)
         self.analysis.check(self.panel)
+        if self.n_blocks < 1:
+            raise Invalid("a run has no block", where="request.n_blocks", found=self.n_blocks)
         if self.round != len(self.history):
             raise Invalid("rounds and history differ", where="request", found=self.round)
 
@@ -120,6 +126,7 @@ class Request:
             "aggregator": self.roster.aggregator,
             "roster": list(self.roster.sites),
             "code_digest": self.code_digest,
+            "n_blocks": self.n_blocks,
         }
 
     @classmethod
@@ -137,7 +144,7 @@ class Request:
             {
                 **dict.fromkeys(("run", "analysis", "purpose", "tier", "code_digest"), text),
                 "aggregator": config.Key(str, choices=AGGREGATORS),
-                "version": config.Key(int),
+                **dict.fromkeys(("version", "n_blocks"), config.Key(int)),
                 **dict.fromkeys(("parameters", "panel"), config.Key(dict)),
                 **dict.fromkeys(("cohorts", "complete", "roster"), names),
             },
@@ -165,6 +172,7 @@ class Request:
             complete=tuple(map(str, values["complete"])),
             round=len(history),
             code_digest=values["code_digest"],
+            n_blocks=values["n_blocks"],
             history=history,
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from eucan_dask.analysis import Analysis, Column, Table
 from eucan_dask.errors import unknown
 from eucan_dask.partial import Finding, Hidden
 
-__all__ = ["Result", "SiteOutcome", "blank_hidden"]
+__all__ = ["Result", "SiteOutcome", "blank_hidden", "joined", "together"]
+
+MANY_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -137,16 +141,49 @@ class Result:
     def __repr__(self) -> str:
         answered = sum(outcome.status == "answered" for outcome in self.outcomes)
         lines = [f"Result: {self.analysis.title}, {answered} of {len(self.outcomes)} sites"]
-        for name, frame in self.tables.items():
-            n_hidden = int(frame["suppressed"].sum())
-            lines.append(f"  {name}: {len(frame)} rows, {n_hidden} suppressed")
+        for table in self.analysis.tables:
+            n_rows = math.prod(self.dataset.sizes[dim] for dim in table.dims)
+            told = f"  {table.name}: {n_rows:,} rows"
+            if n_rows <= MANY_ROWS:
+                told += f", {int(self.to_dataframe(table.name)['suppressed'].sum())} suppressed"
+            lines.append(told)
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         parts = [f"<b>{self.analysis.title}</b>"]
-        for name, frame in self.tables.items():
-            parts.append(f"<p>{name}</p>{frame.head(20).to_html(index=False, na_rep='')}")
+        for table in self.analysis.tables:
+            few = self.dataset.isel({dim: slice(20) for dim in table.dims})
+            frame = replace(self, dataset=few).to_dataframe(table.name).head(20)
+            parts.append(f"<p>{table.name}</p>{frame.to_html(index=False, na_rep='')}")
         return "".join(parts)
+
+
+def together(outcomes: Sequence[SiteOutcome]) -> SiteOutcome:
+    """How a site answered all blocks of a run: the last one's words, everything spent added up."""
+    sums = {
+        name: sum(getattr(o, name) for o in outcomes)
+        for name in ("n_tasks", "seconds", "bytes_in", "bytes_out")
+    }
+    return replace(outcomes[-1], **sums)
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """The blocks of one run as one answer."""
+    if len(results) == 1:
+        return results[0]
+    sites = zip(*(result.outcomes for result in results), strict=True)
+    return replace(
+        results[-1],
+        dataset=xr.concat(
+            [result.dataset for result in results],
+            "variants",
+            data_vars="minimal",
+            coords="minimal",
+        ),
+        outcomes=tuple(together(outcomes) for outcomes in sites),
+        run=results[-1].run.partition("-")[0],
+        seconds=sum(result.seconds for result in results),
+    )
 
 
 def blank_hidden(dataset: xr.Dataset, analysis: Analysis) -> xr.Dataset:

@@ -1,132 +1,23 @@
-"""The rules: pure functions that look at one answer, in two visible tuples."""
+"""Value rules: pure functions, in one visible tuple, by which cells are shown or hidden."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from eucan_dask.analysis import Analysis
-from eucan_dask.errors import Refused
-from eucan_dask.panel import Panel
+from eucan_dask.case import Case
 from eucan_dask.partial import Finding, Hidden, PartialSpec, Record
 from eucan_dask.policy import Thresholds
+from eucan_dask.structural import STRUCTURAL
 
-__all__ = ["RULES", "STRUCTURAL", "Case", "blank", "coarse", "judge", "rule_names"]
+__all__ = ["RULES", "blank", "coarse", "judge", "rule_names"]
 
 Mask = NDArray[np.uint8]
 UNKNOWN_LEVELS = ("missing", "other")
 
-
-@dataclass(frozen=True, repr=False)
-class Case:
-    """What the rules look at: one analysis, its arrays by name, and how many people stand behind.
-
-    Parameters
-    ----------
-    arrays
-        The declared variables, evidence included, as labelled arrays.
-    cohort_n
-        People of the analysis set in each cohort, (cohorts,).
-    n_rounds
-        Rounds answered for this fit, this one included.
-    public
-        The data are public or synthetic: a model is not weighed against its people.
-    """
-
-    analysis: Analysis
-    panel: Panel
-    arrays: xr.Dataset
-    cohort_n: NDArray[np.int64]
-    thresholds: Thresholds
-    aggregator: str = "none"
-    n_rounds: int = 1
-    public: bool = False
-
-    def spec(self, name: str) -> PartialSpec:
-        """The declaration of a variable."""
-        return next(spec for spec in self.analysis.yields if spec.name == name)
-
-
-# --- structural rules: the whole request is answered or refused --------------------------------
-
-Structural = Callable[[Case], Refused | None]
-
-
-def min_individuals_whole(case: Case) -> Refused | None:
-    """A fit rests on at least `min_individuals` people at this site."""
-    if not any(record.roster == "run" for record in case.analysis.records):
-        return None
-    if case.cohort_n.sum() >= case.thresholds.min_individuals:
-        return None
-    return Refused("min_individuals", "widen the cohort, or leave this site out")
-
-
-def max_parameter_ratio(case: Case) -> Refused | None:
-    """Parameters of a model per event; the fewer of events and non-events where both exist."""
-    p = case.analysis.n_parameters(case.panel)
-    if not p or case.public:
-        return None
-    if p <= case.thresholds.max_parameter_ratio * int(case.arrays["n_effective"]):
-        return None
-    return Refused("max_parameter_ratio", "use fewer terms, or widen the cohort")
-
-
-def min_residual_dof(case: Case) -> Refused | None:
-    """People minus parameters."""
-    p = case.analysis.n_parameters(case.panel)
-    if not p or case.public:
-        return None
-    if int(case.arrays["n_individuals"]) - p >= case.thresholds.min_residual_dof:
-        return None
-    return Refused("min_residual_dof", "use fewer terms, or widen the cohort")
-
-
-def min_effective_weight(case: Case) -> Refused | None:
-    """No state, crafted or not, lets a sum rest on fewer people than it should: Kish's number."""
-    p = case.analysis.n_parameters(case.panel)
-    if not p or case.public:
-        return None
-    if int(case.arrays["n_weight"]) >= max(10 * p, case.thresholds.min_individuals):
-        return None
-    return Refused("min_effective_weight", "use fewer terms, or widen the cohort")
-
-
-def transcript(case: Case) -> Refused | None:
-    """Where sums are seen, all rounds together hold at most one number a person."""
-    p = case.analysis.n_parameters(case.panel)
-    if not p or case.aggregator == "masked" or case.public:
-        return None
-    if case.n_rounds * p * (p + 3) / 2 <= int(case.arrays["n_individuals"]):
-        return None
-    return Refused("transcript", "use fewer terms, or an aggregator that does not show the sums")
-
-
-def min_cell_of_terms(case: Case) -> Refused | None:
-    """Cells that yes/no terms and the outcome form are not small.
-
-    A model's sums over 0/1 columns are counts, and their products cross-tabulations.
-    """
-    if not case.analysis.n_parameters(case.panel) or case.public:
-        return None
-    if int(case.arrays["n_smallest_cell"]) >= case.thresholds.min_cell:
-        return None
-    return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
-
-
-STRUCTURAL: tuple[Structural, ...] = (
-    min_individuals_whole,
-    min_cell_of_terms,
-    max_parameter_ratio,
-    min_residual_dof,
-    min_effective_weight,
-    transcript,
-)
-
-# --- value rules: cells of a record are shown or hidden ------------------------------------------
 
 Rule = Callable[[Case, Record, Mapping[str, xr.DataArray]], xr.DataArray | None]
 
@@ -179,13 +70,43 @@ def min_support(
         else:
             continue
         code = _codes(_within_cell(few, record), Hidden.SUPPORT)
+        if record.roster == "all" and spec.kind == "count":
+            nobody = _within_cell(case.arrays[name] == 0, record)
+            code = xr.where(nobody, np.uint8(Hidden.ABSENT), code)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
     return mask
 
 
+def min_carriers(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """People with the alternate allele, and without, are enough; and among cases and controls.
+
+    The code does not say which of them is not: the count of alleles would be narrowed.
+    """
+    limits = case.thresholds
+    pairs = (
+        (record.carriers, (limits.min_carriers, limits.min_non_carriers)),
+        (record.cases, (limits.min_case_carriers, limits.min_control_carriers)),
+    )
+    few = None
+    for names, least in pairs:
+        for name, limit in zip(names or (), least, strict=bool(names)):
+            if name in case.arrays:  # evidence stays at the site: the pool has none
+                small = case.arrays[name] < limit
+                few = small if few is None else few | small
+    return None if few is None else _codes(few, Hidden.WHOLE)
+
+
 def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
-    """A count, and the rest of the people it is a part of, are zero or at least `min_cell`."""
+    """A count, and the rest of the people it is a part of, are zero or at least `min_cell`.
+
+    So are cells that the record's numbers can be solved for.
+    """
     mask = None
+    if record.cells in case.arrays:
+        fewest = case.arrays[record.cells]
+        mask = _codes((fewest > 0) & (fewest < case.thresholds.min_cell), Hidden.WHOLE)
     for name in record.variables:
         spec = case.spec(name)
         if spec.kind != "count" or not spec.within:
@@ -285,7 +206,14 @@ def _complete(
             return
 
 
-RULES: tuple[Rule, ...] = (min_individuals, needed_records, min_support, min_cell, complement)
+RULES: tuple[Rule, ...] = (
+    min_individuals,
+    needed_records,
+    min_support,
+    min_carriers,
+    min_cell,
+    complement,
+)
 
 
 def rule_names() -> tuple[str, ...]:
@@ -320,6 +248,7 @@ _MESSAGES = {
     "min_individuals": "cohorts with too few people here are left out",
     "needed_records": "falls with a denominator that is hidden",
     "min_support": "too few people were assayed or known",
+    "min_carriers": "too few people with or without the allele",
     "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
     "complement": "hidden so that no other cell can be computed",
 }
@@ -328,6 +257,7 @@ _MESSAGES = {
 def _finding(rule: str, record: Record, case: Case, n_hidden: int) -> Finding:
     individuals = rule in ("min_individuals", "min_support")
     limit = case.thresholds.min_individuals if individuals else case.thresholds.min_cell
+    limit = case.thresholds.min_carriers if rule == "min_carriers" else limit
     return Finding(rule, record.name, float(limit), coarse(n_hidden), _MESSAGES[rule])
 
 

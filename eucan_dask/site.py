@@ -15,29 +15,31 @@ from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
 from eucan_dask.analysis import Analysis
+from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
 from eucan_dask.cohort import Cohort, known, membership
 from eucan_dask.errors import Invalid, Refused, unknown
+from eucan_dask.hello import encode_hello
 from eucan_dask.keys import derive, read_private
 from eucan_dask.ledger import Ledger
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.policy import TIERS, Policy
 from eucan_dask.request import Request, history_digests
-from eucan_dask.rules import Case
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions
 
 __all__ = ["AnalysisSet", "Site", "allowed", "analysis_set"]
 
 FORMAT = 1
+DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genotype": "genotypes"}
 
 
 @dataclass(frozen=True)
 class AnalysisSet:
     """Who answers: members by the criteria, and people used, both (individuals, cohorts)."""
 
-    question: str
+    question: tuple[object, ...]
     individuals: tuple[str, ...]
     criteria: NDArray[np.bool_]
     used: NDArray[np.bool_]
@@ -65,6 +67,7 @@ class Site:
             {
                 "format": config.Key(int),
                 **dict.fromkeys(("name", "store", "policy", "node"), text),
+                "mailbox": config.Key(str, default=""),
                 "keys": config.Key(dict),
                 "cluster": config.Key(dict),
             },
@@ -78,7 +81,9 @@ class Site:
         self.name: str = table["name"]
         self.policy = Policy.read(self.directory / table["policy"])
         self._store_path = (self.directory / table["store"]).resolve()
-        self._node = self.directory / table["node"]
+        self._node: Path = self.directory / table["node"]
+        named: str = table["mailbox"]
+        self.mailbox: Path | None = self.directory / named if named else None
         self._cluster_table: Mapping[str, Any] = table["cluster"]
         self._key = read_private(self.directory / keys["private"])
 
@@ -100,11 +105,16 @@ class Site:
             )
         return store
 
+    @property
+    def node(self) -> Path:
+        """The directory of what this site remembers; on its own disk."""
+        self._node.mkdir(exist_ok=True)
+        return self._node
+
     @cached_property
     def ledger(self) -> Ledger:
         """The memory of what was released."""
-        self._node.mkdir(exist_ok=True)
-        return Ledger(self._node / "ledger.sqlite", derive(self._key, "ledger"))
+        return Ledger(self.node / "ledger.sqlite", derive(self._key, "ledger"))
 
     @property
     def cluster(self) -> Cluster:
@@ -120,15 +130,18 @@ class Site:
             self._cluster = None
 
     def hello(self) -> dict[str, Any]:
-        """What may be told before any question: catalogue, versions, dashboard."""
+        """What may be told before any question: catalogue and versions; opens no cluster."""
         return {
             "site": self.name,
             "public_policy": self.policy.public,
             "versions": package_versions(),
             "code_digest": code_digest(),
-            "dashboard": self.cluster.dashboard,
             **self.store.catalogue(),
         }
+
+    def signed_hello(self) -> bytes:
+        """The hello as signed JSON."""
+        return encode_hello(self.hello(), self._key)
 
     def answer(self, raw: bytes) -> bytes:
         """The signed release for a request as bytes. A refusal is a release without values."""
@@ -144,7 +157,8 @@ class Site:
         except Invalid as mistake:
             finding = Finding("request", message=str(mistake))
             release = replace(blank, status="invalid", findings=(finding,))
-        return wire.encode_release(release, self._key)
+        header = {**release.header, "request": wire.request_digest(raw)}
+        return wire.encode_release(replace(release, header=header), self._key)
 
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
@@ -177,14 +191,9 @@ class Site:
         return release
 
     def _analysis_set(self, request: Request) -> AnalysisSet:
-        if self._set is None or self._set.question != request.question:
-            self._set = analysis_set(
-                self.store.dataset(),
-                request.analysis,
-                request.cohorts,
-                request.complete,
-                question=request.question,
-            )
+        question = (request.analysis, request.cohorts, request.complete)  # the same in every block
+        if self._set is None or self._set.question != question:
+            self._set = analysis_set(self.store.dataset(), *question)
         return self._set
 
     def _compute(self, request: Request, people: AnalysisSet) -> Partial:
@@ -196,10 +205,12 @@ class Site:
                 request.analysis,
                 request.panel,
                 people.used,
-                limits,
+                part,
                 request.state(),
             )
-            for limits in block.plan(len(people.individuals), request.analysis.block_dim)
+            for part in block.plan(
+                self.store, request.analysis, request.panel, len(people.individuals)
+            )
         ]
         arrays = self.cluster.sum(block.compute, blocks)
         dims = {spec.name: spec.dims for spec in request.analysis.yields}
@@ -217,7 +228,7 @@ class Site:
             summands=request.analysis.summands(request.panel),
             least=thresholds.min_cohort_difference,
             smallest=thresholds.min_individuals,
-            run=request.run,
+            run=request.run.partition("-")[0],  # all blocks of a run are one
             analysis=request.analysis.name,
             freeze=self.store.manifest.digest,
         )
@@ -251,6 +262,8 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("tiers", f"the policy sets no tier for a {kind}")
     if TIERS.index(request.tier) < TIERS.index(least):
         raise Refused("tiers", f"a {kind} needs tier {least}")
+    if request.n_blocks > policy.max_blocks:
+        raise Refused("max_blocks", "ask for fewer variants")
     if request.round >= policy.max_rounds:
         raise Refused("max_rounds", "use fewer rounds")
     _wide_enough(request.analysis, request.panel, policy.min_grid_days)
@@ -267,8 +280,6 @@ def analysis_set(
     analysis: Analysis,
     cohorts: tuple[Cohort, ...],
     complete: tuple[str, ...],
-    *,
-    question: str = "",
 ) -> AnalysisSet:
     """Who takes part: members by the criteria whose needed fields are known.
 
@@ -278,6 +289,8 @@ def analysis_set(
         If the store lacks a field the analysis, a cohort or `complete` names.
     """
     for name in analysis.needs():
+        if name not in ds and name in DATA:
+            raise Invalid(f"there are no {DATA[name]} here", where=analysis.name)
         if name not in ds:
             short = name.removeprefix("individual_")
             names = [str(v).removeprefix("individual_") for v in ds.data_vars]
@@ -287,4 +300,5 @@ def analysis_set(
     for name in complete:
         eligible &= known(ds, name)
     ids = tuple(map(str, ds["individual_id"].values))
+    question = (analysis, cohorts, complete)
     return AnalysisSet(question, ids, criteria, criteria & eligible[:, np.newaxis])

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
+from eucan_dask.case import Case
 from eucan_dask.panel import Panel
 from eucan_dask.partial import (
     VALUE_KINDS,
@@ -21,7 +22,7 @@ from eucan_dask.partial import (
     labelled,
 )
 from eucan_dask.policy import Thresholds
-from eucan_dask.rules import Case, judge
+from eucan_dask.rules import judge
 
 __all__ = ["bounded", "combine", "gate_pool", "merge_grid"]
 
@@ -42,7 +43,7 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
     -------
     Dataset with each declared variable summed over the sites that show it; for each record
     `<record>_n_sites`, the sites that show the cell, and `<record>_n_hidden`, the sites that hide
-    it because of its value; and, where a record is a single count, `<count>_low` and
+    it because of its value (of a record that rests on all sites: for whatever reason); and, where a record is a single count, `<count>_low` and
     `<count>_high`: bounds over every site that has the people, whether it shows the cell or not.
     """
     ordered = sorted(releases, key=lambda release: release.site)
@@ -60,7 +61,8 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
         for release in ordered:
             mask = release.arrays[f"{record.name}_hidden"]
             shown += mask == Hidden.SHOWN
-            hidden += np.isin(mask, VALUE_KINDS)
+            lacking = ~np.isin(mask, (Hidden.SHOWN, Hidden.ABSENT))
+            hidden += lacking if record.roster == "all" else np.isin(mask, VALUE_KINDS)
         found[f"{record.name}_n_sites"] = (record.dims, shown)
         found[f"{record.name}_n_hidden"] = (record.dims, hidden)
     total = labelled(coords).assign(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,26 @@ def shared() -> Path:
             pytest.fail(f"{SHARED} is missing under CI")
         pytest.skip("the shared data are not here: ../shared/data is absent")
     return SHARED
+
+
+def program(name: str) -> str:
+    """The path of a program; a test that needs it skips where it is absent, and fails under CI."""
+    found = shutil.which(name)
+    if found is None:
+        reason = f"no {name} on the PATH: install it, for example with apt-get install {name}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def bcftools() -> str:
+    """The path of bcftools."""
+    return program("bcftools")
+
+
+@pytest.fixture(scope="session")
+def plink2() -> str:
+    """The path of plink2."""
+    return program("plink2")

@@ -8,11 +8,18 @@ from pathlib import Path
 
 from eucan_dask.init import init_federation, init_site
 from eucan_dask.store.ingest import ingest_clinical, ingest_maf
+from eucan_dask.store.ingest_variants import ingest_vcf
+from eucan_dask.testing.calls import write_vcf
 from eucan_dask.testing.data import People, people, write_tables
 
 
 def make_store(
-    directory: Path, simulated: People, *, data_class: str = "synthetic", mutations: bool = True
+    directory: Path,
+    simulated: People,
+    *,
+    data_class: str = "synthetic",
+    mutations: bool = True,
+    genotypes: bool = False,
 ) -> Path:
     """A store of these people."""
     clinical, maf, assays = write_tables(simulated, directory / "tables")
@@ -21,6 +28,9 @@ def make_store(
     ingest_clinical(clinical, store=store, mapping="plain", assembly="GRCh38", **common)
     if mutations:
         ingest_maf(maf, store=store, assembly="GRCh38", assay=assays, **common)
+    if genotypes:
+        vcf = write_vcf(simulated.calls, directory / "tables" / "calls.vcf")
+        ingest_vcf(vcf, store=store, assembly="GRCh38", **common)
     return store
 
 
@@ -42,9 +52,10 @@ def make_site(
     policy: str = "recommended",
     settings: Mapping[str, object] | None = None,
     kind: str = "synchronous",
+    genotypes: bool = False,
 ) -> Path:
     """A site directory; `settings` are lines of its policy."""
-    store = make_store(directory / name, simulated, data_class=data_class)
+    store = make_store(directory / name, simulated, data_class=data_class, genotypes=genotypes)
     site = directory / name / "site"
     init_site(site, name=name, store=store, policy=policy)
     edit(site / "policy.toml", settings or {})

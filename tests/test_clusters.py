@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ import pytest
 from distributed import KilledWorker
 
 from eucan_dask import block
+from eucan_dask.analyses.mutation_frequency import MutationFrequency
+from eucan_dask.analyses.survival import Survival
 from eucan_dask.clusters import Cluster, _tree, open_cluster
 from eucan_dask.errors import Invalid, Unavailable
+from eucan_dask.panel import Panel
+from eucan_dask.store.open import Store
 
 
 def one(number: float) -> dict[str, np.ndarray]:
@@ -178,7 +183,10 @@ def test_open_cluster__an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_plan__blocks_of_people(n: int, dim: str | None, expected: list[tuple[int, int]]) -> None:
-    assert block.plan(n, dim) == expected
+    kind = MutationFrequency if dim else Survival
+    assert kind.block_dim == dim
+    blocks = block.plan(Store(Path(), None, None), kind(), Panel(), n)  # type: ignore[arg-type]
+    assert [(b.start, b.stop) for b in blocks] == expected
 
 
 @pytest.mark.parametrize("dashboard", [False, True])

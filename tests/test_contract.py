@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eucan_dask import block, rules, wire
+from eucan_dask.analyses.mutation_frequency import MutationFrequency
+from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis, Column, IterativeAnalysis, Table
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
@@ -24,6 +26,7 @@ from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.registry import registry
 from eucan_dask.request import Request, Roster
 from eucan_dask.site import Site
+from eucan_dask.store.open import Store
 from eucan_dask.testing import checks
 from eucan_dask.testing.cases import example
 from eucan_dask.testing.checks import CHECKS, check_analysis
@@ -98,7 +101,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, byt
     directory = tmp_path_factory.mktemp("schedulers")
     # enough people that sums have something to round; public, so that one site is asked everything
     some = people(200, seed=1, hazard=0.0003)
-    site_dir = make_site(directory, "a", some, policy="public")
+    site_dir = make_site(directory, "a", some, policy="public", genotypes=True)
     found: dict[str, dict[str, bytes]] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block, "BLOCK_INDIVIDUALS", 32)
@@ -145,11 +148,15 @@ def test_answer__the_same_bits_on_every_scheduler(
 
 
 def test_answer__blocks_are_really_cut(answers: dict[str, dict[str, bytes]]) -> None:
-    assert len(block.plan(200, "individuals")) == 1
+    assert len(_plan(MutationFrequency())) == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block, "BLOCK_INDIVIDUALS", 32)
-        assert len(block.plan(200, "individuals")) == 7
-        assert len(block.plan(200, None)) == 1
+        assert len(_plan(MutationFrequency())) == 7
+        assert len(_plan(Survival())) == 1
+
+
+def _plan(analysis: Analysis) -> list[block.Block]:
+    return block.plan(Store(Path(), None, None), analysis, Panel(), 200)  # type: ignore[arg-type]
 
 
 # --- the checks catch what they are for ---

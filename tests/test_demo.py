@@ -16,10 +16,10 @@ import xarray as xr
 from eucan_dask.cli import main
 from eucan_dask.demo import planted_beside_estimate, run_demo
 from eucan_dask.errors import Invalid
+from eucan_dask.growing import write_table
 from eucan_dask.registry import registry
 from eucan_dask.report import tables
 from eucan_dask.result import Result
-from eucan_dask.run import write_table
 from tests.cli.commands import CENTRES, console, tree
 
 LAST = ("n_sites", "coverage", "suppressed", "reason")
@@ -37,10 +37,18 @@ CONTRACT: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("cox_regression", "terms"): ("term", "coef", "se", "hr", "low", "high", "p_value"),
     ("cox_regression", "fit"): ("n", "n_event", "log_likelihood", "concordance", "equals"),
     ("logistic_regression", "terms"): ("term", "coef", "se", "or", "low", "high", "p_value"),
+    ("allele_frequency", "frequency"): (
+        *("variant", "contig", "position", "ref", "alt", "cohort", "allele_count"),
+        *("allele_number", "frequency", "n_missing", "hwe_p_value"),
+    ),
+    ("linear_association", "association"): (
+        *("variant", "contig", "position", "ref", "alt", "trait"),
+        *("beta", "se", "statistic", "p_value", "n", "frequency"),
+    ),
 }
 IDS = (
     *("1-cohort_summary", "2-mutation_frequency", "3-survival"),
-    *("4-cox_regression", "5-logistic_regression"),
+    *("4-cox_regression", "5-logistic_regression", "6-allele_frequency", "7-linear_association"),
 )
 
 
@@ -82,6 +90,11 @@ def test_demo__every_table_is_there(out: Path, results: dict[str, Result]) -> No
     named = {f"{i}.{table}.tsv" for i in IDS for a, table in CONTRACT if i.endswith(a)}
     assert named <= expected
     rest = {path.name for path in (out / "run").iterdir()} - expected
+    rest -= {
+        name
+        for entry in json.loads((out / "run" / "provenance.json").read_text())["analyses"]
+        for name in entry["files"]
+    }
     assert rest - {"report.html"} == {"provenance.json", "result.zarr"}
 
 
@@ -103,7 +116,8 @@ def test_demo__provenance(out: Path, provenance: dict[str, Any]) -> None:
             assert min(site["n_tasks"], site["bytes_in"], site["bytes_out"]) > 0
     rounds = [entry["rounds"] for entry in provenance["analyses"]]
     assert rounds[:3] == [1, 1, 1]
-    assert min(rounds[3:]) > 2
+    assert min(rounds[3:5]) > 2
+    assert rounds[5:] == [1, 2]
 
 
 def test_demo__no_person_is_in_what_it_wrote(out: Path) -> None:
@@ -127,7 +141,7 @@ def _z(row: Mapping[str, Any]) -> float:
 
 def test_demo__planted_truth_is_found(results: dict[str, Result]) -> None:
     rows = [row for i, r in results.items() for row in planted_beside_estimate(i, r)]
-    assert len(rows) == 1 + 9 + 2 + 3 + 2
+    assert len(rows) == 1 + 9 + 2 + 3 + 2 + 9 + 1
     far = {row["quantity"]: _z(row) for row in rows if not abs(_z(row)) < 3.5}
     assert far == {}
     spread = math.sqrt(sum(_z(row) ** 2 for row in rows) / len(rows))

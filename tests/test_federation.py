@@ -20,10 +20,11 @@ from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import EucanError, Invalid, NotEnoughSites, Refused, Unavailable
-from eucan_dask.federation import Federation, Member
+from eucan_dask.federation import Federation
 from eucan_dask.links import Link
 from eucan_dask.panel import Panel
 from eucan_dask.result import Result
+from eucan_dask.rounds import Member
 from eucan_dask.terms import Term
 from eucan_dask.wire import MAGIC
 from tests.simulated import edit, make_federation
@@ -34,7 +35,7 @@ COX = CoxRegression(terms=(Term(field="age_at_diagnosis"),))
 SIZES = (150, 130, 140)
 
 
-class Wrapped:
+class Wrapped(Link):
     """A link that does something else from the n-th message on."""
 
     def __init__(self, inner: Link, *, fails: Callable[[], object], after: int = 0) -> None:
@@ -252,7 +253,7 @@ def answers(
         link: Any = member.link
         if member.name == name:
 
-            class Between:
+            class Between(Link):
                 def __init__(self, inner: Link) -> None:
                     self.hello, self.close, self.inner = inner.hello, inner.close, inner
 
@@ -469,7 +470,9 @@ def test_open__reads_what_init_wrote(path: Path, federation: Federation) -> None
         ("min_sites = 2", "min_site = 2", "did you mean 'min_sites'"),
         ('aggregator = "none"', 'aggregator = "nobody"', "unknown value"),
         ('name = "b"', 'name = "a"', "two sites share a name"),
-        ("in_process:b/site", "mailbox:b", "not offered yet"),
+        ("in_process:b/site", "https:b", "not offered yet"),
+        ("min_sites = 2", "min_sites = 2\ndeadline_minutes = 0", "a deadline is not above 0"),
+        ("min_sites = 2", "min_sites = 2\ndeadline = 5", "did you mean 'deadline_minutes'"),
         ("in_process:b/site", "post:b", "unknown link"),
         ("in_process:b/site", "in_process:nowhere", "cannot be read"),
         ("min_cell = 10", "min_sell = 10", "did you mean 'min_cell'"),

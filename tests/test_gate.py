@@ -18,10 +18,12 @@ from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.case import Case
 from eucan_dask.errors import Invalid, Refused
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, PartialSpec, Record, Release, labelled
 from eucan_dask.policy import Thresholds
+from eucan_dask.structural import STRUCTURAL
 from eucan_dask.terms import Term
 from eucan_dask.testing.cases import policy, thresholds
 
@@ -47,7 +49,7 @@ def case(
     cohort_n: list[int] | None = None,
     limits: Thresholds | None = None,
     **options: object,
-) -> rules.Case:
+) -> Case:
     """A case with these arrays; the analysis set is large unless `cohort_n` says otherwise."""
     panel = panel or Panel()
     ds = labelled(analysis.coords(panel, cohorts))
@@ -55,10 +57,10 @@ def case(
         if spec.name in arrays:
             ds[spec.name] = (spec.dims, np.asarray(arrays[spec.name], spec.dtype))
     n = np.array(cohort_n or [1000] * len(cohorts))
-    return rules.Case(analysis, panel, ds, n, limits or thresholds(K), **options)
+    return Case(analysis, panel, ds, n, limits or thresholds(K), **options)
 
 
-def judged(c: rules.Case) -> dict[str, list[object]]:
+def judged(c: Case) -> dict[str, list[object]]:
     masks, _ = rules.judge(c, c.analysis.records)
     return {name: mask.values.tolist() for name, mask in masks.items()}
 
@@ -260,7 +262,7 @@ def test_complement__no_table_can_be_told_from_its_release(
 # --- survival: a whole curve or nothing, and the test ---
 
 
-def survival_case(event: list[int], censored: list[int], n: int, **options: object) -> rules.Case:
+def survival_case(event: list[int], censored: list[int], n: int, **options: object) -> Case:
     times = tuple(float(t) for t in range(len(event)))
     return case(
         Survival(),
@@ -331,7 +333,7 @@ def test_judge__the_test_needs_people_in_every_group() -> None:
 COX = CoxRegression(terms=(Term(field="age"), Term(field="sex", levels=("f", "m"))))
 
 
-def fit(n: int, n_event: int, **options: object) -> rules.Case:
+def fit(n: int, n_event: int, **options: object) -> Case:
     p = 2
     return case(
         COX,
@@ -349,7 +351,7 @@ def fit(n: int, n_event: int, **options: object) -> rules.Case:
     )
 
 
-def released(c: rules.Case, **changes: object) -> Release:
+def released(c: Case, **changes: object) -> Release:
     """What the gate makes of a case."""
     names = [spec.name for spec in c.analysis.yields]
     partial = Partial(xr.Dataset({n: (c.arrays[n].dims, c.arrays[n].values) for n in names}))
@@ -423,14 +425,14 @@ def test_release__structural_rules_leave_counts_alone() -> None:
         limits=thresholds(K, ratio=0.0),
         n_rounds=10**6,
     )
-    for rule in rules.STRUCTURAL:
+    for rule in STRUCTURAL:
         assert rule(c) is None
 
 
 # --- release ---
 
 
-def summary_case(counts: list[int], **options: object) -> rules.Case:
+def summary_case(counts: list[int], **options: object) -> Case:
     n = sum(counts)
     arrays = {"cohort_n_individuals": [n], "level_n_individuals": [counts]}
     return case(SEX, arrays, cohort_n=[n], **options)
@@ -516,9 +518,9 @@ def test_coarse__rounds_up_to_one_two_five() -> None:
 
 def test_rule_names__are_the_functions_in_order() -> None:
     names = rules.rule_names()
-    assert names == tuple(rule.__name__ for rule in (*rules.STRUCTURAL, *rules.RULES))
+    assert names == tuple(rule.__name__ for rule in (*STRUCTURAL, *rules.RULES))
     assert len(set(names)) == len(names)
-    assert all(getattr(rules, name).__doc__ for name in names)
+    assert all(rule.__doc__ for rule in (*STRUCTURAL, *rules.RULES))
 
 
 # --- what a hospital's own analysis may declare ---

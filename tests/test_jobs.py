@@ -49,7 +49,7 @@ def asked(demo: Path) -> Callable[[str], Result]:
                     question.analysis,
                     purpose=job.purpose,
                     cohorts=question.cohorts,
-                    panel=job.panel,
+                    panel=question.panel,
                     tier=job.tier,
                     complete=question.complete,
                 )

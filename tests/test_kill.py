@@ -19,13 +19,14 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from eucan_dask.demo import demo_variants
 from eucan_dask.site import Site
 from tests.cli.commands import CENTRES, console, demo_federation
 
 SEED = 2026
 IDS = (
     *("1-cohort_summary", "2-mutation_frequency", "3-survival"),
-    *("4-cox_regression", "5-logistic_regression"),
+    *("4-cox_regression", "5-logistic_regression", "6-allele_frequency", "7-linear_association"),
 )
 Memberships = Counter[tuple[object, object, object]]
 
@@ -54,6 +55,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     root = tmp_path_factory.mktemp("kill")
     with as_file(files("eucan_dask") / "demo.toml") as shipped:
         job = Path(shutil.copy(shipped, root / "job.toml"))
+    (root / "panel.txt").write_text("\n".join(demo_variants()), encoding="utf-8")
     federation = demo_federation(root / "federation")
     copy = _copy(federation, root / "reference")
     process = _start(job, copy, root / "out")
@@ -64,7 +66,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
     tables = _tables(root / "out")
-    assert len(tables) == 12
+    assert len(tables) == 15
     return Undisturbed(job, federation, tables, 1.05 * asking, _ledgers(copy))
 
 
@@ -185,7 +187,9 @@ def _resume(undisturbed: Undisturbed, federation: Path, out: Path) -> None:
     assert _check_finished(out, undisturbed) == list(IDS)
     assert _tables(out) == undisturbed.tables
     assert _ledgers(federation) == undisturbed.ledgers
+    entries = json.loads((out / "provenance.json").read_text())["analyses"]
     left = {path.name for path in out.iterdir()} - set(undisturbed.tables)
+    left -= {name for entry in entries for name in entry["files"]}
     assert left - {"report.html"} == {"provenance.json", "result.zarr"}
     for identifier in IDS:
         with xr.open_zarr(out / "result.zarr", group=identifier) as dataset:

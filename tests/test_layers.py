@@ -95,10 +95,23 @@ def those(*prefixes: str) -> list[str]:
 
 # --- walls ---
 
-ANALYSIS_SIDE = those("analyses", "newton", "terms", "kernels", "analysis", "cohort", "panel")
+ANALYSIS_SIDE = those(
+    "analyses",
+    "newton",
+    "terms",
+    "kernels",
+    "analysis",
+    "cohort",
+    "panel",
+    "genotype",
+    "association",
+    "variant",
+)
 FORBIDDEN_TO_ANALYSES = (
     "gate",
+    "case",
     "rules",
+    "structural",
     "ledger",
     "wire",
     "site",
@@ -126,9 +139,17 @@ def test_analyses__see_nothing_of_gate_site_and_federation(name: str) -> None:
     assert not inside(reached(path), *FORBIDDEN_TO_ANALYSES)
 
 
-@pytest.mark.parametrize(
-    "name", those("federation", "total", "result", "request", "run", "job", "report", "catalogue")
+COORDINATOR_SIDE = (
+    *those("federation", "rounds", "greet", "waiting", "links.mailbox", "mailbox", "hello"),
+    *those("total", "result", "request", "run", "job", "report", "catalogue"),
 )
+SITE_SIDE = (
+    *those("site", "site_pass", "mailbox", "hello"),
+    *those("block", "clusters", "store", "gate", "ledger"),
+)
+
+
+@pytest.mark.parametrize("name", COORDINATOR_SIDE)
 def test_coordinator__sees_nothing_of_site_store_cluster_and_ledger(name: str) -> None:
     path = MODULES[name]
     walls = ("site", "store", "clusters", "ledger")
@@ -136,7 +157,7 @@ def test_coordinator__sees_nothing_of_site_store_cluster_and_ledger(name: str) -
     assert not inside(reached(path), *walls)
 
 
-@pytest.mark.parametrize("name", those("site", "block", "clusters", "store", "gate", "ledger"))
+@pytest.mark.parametrize("name", SITE_SIDE)
 def test_site__sees_nothing_of_the_coordinator(name: str) -> None:
     walls = ("federation", "run", "report", "result", "total", "job", "links", "cli")
     assert not inside(own(MODULES[name]), *walls)
@@ -146,7 +167,8 @@ def test_site__sees_nothing_of_the_coordinator(name: str) -> None:
 @pytest.mark.parametrize("name", those("kernels"))
 def test_kernels__are_arrays_in_arrays_out(name: str) -> None:
     found = {full.split(".")[0] for full in imports(MODULES[name], inner=True)}
-    assert found <= {"numpy", "numba", "__future__"}
+    assert found <= {"numpy", "numba", "__future__", "collections", "typing", "eucan_dask"}
+    assert all(other.startswith("kernels.") for other in own(MODULES[name]))
 
 
 def calls(path: Path, name: str) -> Iterator[ast.Call]:

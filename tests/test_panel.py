@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from eucan_dask.errors import Invalid
-from eucan_dask.panel import Panel
+from eucan_dask.panel import BLOCK_VARIANTS, Panel
+from tests.genotyped import genotyped
 
 
 def made(table: dict[str, Any]) -> Panel:
@@ -70,14 +71,64 @@ def test_panel__a_grid_starts_at_zero_and_rises(times: tuple[float, ...]) -> Non
 
 
 def test_panel__a_grid_from_the_wire_is_no_finer_than_one_from_a_job() -> None:
-    with pytest.raises(Invalid):
-        Panel.from_json({"genes": [], "times": [float(i) for i in range(20_001)]})
+    times = [float(i) for i in range(20_001)]
+    with pytest.raises(Invalid, match="too fine"):
+        Panel.from_json({"genes": [], "times": times, "variants": []})
 
 
 def test_json__there_and_back() -> None:
     panel = Panel(genes=("B", "A"), times=(0.0, 7.5))
     assert Panel.from_json(panel.to_json()) == panel
-    assert panel.coords == {"genes": ("B", "A"), "times": (0.0, 7.5)}
+    assert panel.coords == {"genes": ("B", "A"), "times": (0.0, 7.5), "variants": ()}
+    some = Panel(variants=("2:5:A:G", "1:5:A:AT"))
+    assert Panel.from_json(some.to_json()) == some
+    assert some.coords["variants"] == ("2:5:A:G", "1:5:A:AT")
+
+
+MANY = [f"1:{i + 1}:A:G" for i in range(BLOCK_VARIANTS + 1)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"variants": ["chr1:5:A:G"]}, "no label of a variant"),
+        ({"variants": ["1:05:A:G"]}, "no label of a variant"),
+        ({"variants": ["1:5:a:G"]}, "no label of a variant"),
+        ({"variants": ["1:5:CTT:CAT"]}, "no label of a variant"),
+        ({"variants": ["1:5:A:G", 7]}, "no label of a variant"),
+        ({"variants": ["1:5:A"]}, "no variant"),
+        ({"variants": [f"1:{'9' * 5000}:A:G"]}, "no variant"),
+        ({"variants": ["1:5:A:G", "2:5:A:G", "1:5:A:G"]}, "named twice"),
+        ({"variants": MANY}, "too many variants in a block"),
+        ({"variants": "1:5:A:G"}, "wrong type"),
+        ({"variant": []}, "did you mean 'variants'"),
+        ({"genes": ["A", "A"]}, "named twice"),
+        ({"genes": [7]}, "must be symbols"),
+        ({"times": ["0"]}, "must be numbers"),
+    ],
+    ids=lambda x: str(x)[:40],
+)
+def test_from_json__what_a_site_refuses(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(Invalid, match=problem):
+        Panel.from_json({"genes": [], "times": [], "variants": [], **changes})
+
+
+def test_from_json__a_whole_block() -> None:
+    panel = Panel.from_json({"genes": [], "times": [], "variants": MANY[:-1]})
+    assert len(panel.variants) == BLOCK_VARIANTS
+
+
+def test_panel__has_so_many_variants_at_most() -> None:
+    with pytest.raises(Invalid, match="up to 1,000,000"):
+        Panel(variants=("1:5:A:G",) * 1_000_001)
+
+
+def test_align__genes_and_variants_side_by_side() -> None:
+    ds = genotyped({"1:5:A:G": [0, 1, 2]})
+    found = Panel(genes=("A",), variants=("1:6:A:G", "1:5:A:G")).align(ds)
+    assert found.sizes["variants"] == 2
+    assert found["variant_inheritance"].values.tolist() == [0, 0]
+    assert found["call_genotype_packed"].values.tolist() == [[0xFF], [0b11_10_01_00]]
 
 
 @pytest.mark.parametrize("lazy", [False, True])

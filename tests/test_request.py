@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eucan_dask.analyses.allele_frequency import AlleleFrequency
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
@@ -60,6 +61,8 @@ def test_question__is_the_same_in_every_round_and_another_for_another() -> None:
         request(complete=("sex",)),
         request(panel=Panel(genes=("A",))),
         request(code_digest="x"),
+        request(n_blocks=2),
+        request(panel=Panel(variants=("1:5:A:G",))),
         request(analysis=dataclasses.replace(COX, ties="breslow")),
         request(cohorts=(Cohort("others"),)),
         request(cohorts=(Cohort.of("everybody", {"field": "age", "max": 3}),)),
@@ -81,6 +84,9 @@ def test_history_digests__each_covers_all_before_it() -> None:
     ("changes", "problem"),
     [
         ({"round": 1}, "rounds and history differ"),
+        ({"n_blocks": 0}, "n_blocks"),
+        ({"n_blocks": -1}, "n_blocks"),
+        ({"analysis": AlleleFrequency()}, "needs variants"),
         ({"cohorts": ()}, "cannot take 0 cohorts"),
         ({"cohorts": (Cohort("a"), Cohort("b"))}, "cannot take 2 cohorts"),
         ({"analysis": Survival()}, "needs a time grid"),
@@ -102,6 +108,17 @@ def test_request__that_cannot_be_put(changes: dict[str, Any], problem: str) -> N
 def test_from_header__another_version_of_the_analysis() -> None:
     header = {**request().header(), "version": 2}
     with pytest.raises(Invalid, match="another version"):
+        Request.from_header(header, ())
+
+
+@pytest.mark.parametrize("value", [None, 0, -3, True, "1", 1.0])
+def test_from_header__the_number_of_blocks(value: object) -> None:
+    header = request(n_blocks=7).header()
+    assert Request.from_header(header, ()).n_blocks == 7
+    with pytest.raises(Invalid, match="n_blocks"):
+        Request.from_header({**header, "n_blocks": value}, ())
+    del header["n_blocks"]
+    with pytest.raises(Invalid, match="n_blocks"):
         Request.from_header(header, ())
 
 

@@ -625,3 +625,49 @@ def test_decode_request__a_time_that_never_comes() -> None:
     text = json.dumps(unpacked(encode_request(request()))[0])
     with pytest.raises(Invalid):
         decode_request(message(text.replace("30.0", "1e999").encode()))
+
+
+# --- messages in files ---
+
+
+@pytest.mark.parametrize("kind", ["request", "release"])
+def test_shortfall__of_every_beginning(kind: str) -> None:
+    """Nothing that is cut off passes for whole; what is told never exceeds what is missing."""
+    raw = encode_request(fit()) if kind == "request" else sent()
+    for n in range(len(raw)):
+        lacks = wire.shortfall(raw[:n], signed=kind == "release")
+        assert 0 < lacks <= len(raw) - n
+    header = wire.PREFIX.size + wire.PREFIX.unpack_from(raw)[1]
+    assert wire.shortfall(raw[:header], signed=kind == "release") == len(raw) - header
+    assert wire.shortfall(raw, signed=kind == "release") == 0
+    assert wire.shortfall(raw + b"more", signed=kind == "release") == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"PK\x03\x04 a foreign file", "not a message"),
+        (b"PK", "is cut off"),
+        (bytes(40), "not a message"),
+        (wire.MAGIC[:-1] + b"\2" + bytes(40), "another version"),
+        (wire.PREFIX.pack(wire.MAGIC, 2**31), "does not fit"),
+        (message({"arrays": 7}), "no list of arrays"),
+        (message({}), "no list of arrays"),
+        (message({"arrays": [["x", "<f8", [-1]]]}), "array that cannot be"),
+        (message(b"no json"), "not JSON"),
+    ],
+)
+def test_shortfall__of_what_is_no_message(raw: bytes, problem: str) -> None:
+    with pytest.raises(Invalid, match=problem):
+        wire.shortfall(raw, signed=False)
+
+
+def test_read_header__tells_whom_a_message_is_for() -> None:
+    header = wire.read_header(encode_request(fit()))
+    assert (header["run"], header["rounds"], header["roster"]) == ("abc", 2, ["a", "b"])
+    assert wire.read_header(sent())["status"] == "released"
+
+
+def test_request_digest__differs_for_every_round() -> None:
+    digests = {wire.request_digest(encode_request(fit(n))) for n in range(4)}
+    assert len(digests) == 4

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from eucan_dask import gate
 from eucan_dask.analysis import Analysis, IterativeAnalysis, State
 from eucan_dask.block import evaluate
+from eucan_dask.case import Case
 from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, Release, indexed, labelled
-from eucan_dask.policy import Policy, Thresholds
+from eucan_dask.policy import KINDS, Policy, Thresholds
 from eucan_dask.request import Request, Roster
-from eucan_dask.rules import Case
 from eucan_dask.testing.data import People, dataset
 from eucan_dask.total import combine, gate_pool
 
@@ -114,7 +114,7 @@ def policy(limits: Thresholds) -> Policy:
         purposes=("DUO:0000006",),
         tiers=("open",),
         aggregators=("none",),
-        kind_tier=(("counts", "open"), ("curve", "open"), ("model", "open")),
+        kind_tier=tuple((kind, "open") for kind in KINDS),
         public=limits.min_cell == 0,
     )
 
@@ -201,16 +201,23 @@ def with_site(ds: xr.Dataset, of: NDArray[np.int64], strata: str) -> xr.Dataset:
 
 def nobody(some: People) -> xr.Dataset:
     """The dataset of a site with nobody in it."""
-    return dataset(People(some.clinical.iloc[:0], some.mutations.iloc[:0], {}))
+    return dataset(People(some.clinical.iloc[:0], some.mutations.iloc[:0], {}, some.calls.iloc[:0]))
 
 
 def all_missing(some: People) -> xr.Dataset:
     """The same people, nothing known of anybody."""
     rows = some.clinical.copy()
-    for name in ("age_at_diagnosis", "overall_survival_days", "overall_survival_event"):
+    for name in (
+        "age_at_diagnosis",
+        "body_mass_index",
+        "overall_survival_days",
+        "overall_survival_event",
+    ):
         rows[name] = np.nan
     rows["sex"] = rows["stage"] = None
-    return dataset(People(rows, some.mutations.iloc[:0], dict.fromkeys(some.sample_assay, "")))
+    calls = some.calls * 0 - 1
+    assay = dict.fromkeys(some.sample_assay, "")
+    return dataset(People(rows, some.mutations.iloc[:0], assay, calls.astype(np.int8)))
 
 
 def assert_safe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import dask
 import numpy as np
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eucan_dask import wire
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
-from eucan_dask.block import add, evaluate, take
+from eucan_dask.block import add, evaluate, part_of_panel, take, widen
 from eucan_dask.errors import EucanError, Invalid, Refused
 from eucan_dask.partial import Hidden, Partial, check_declared
 from eucan_dask.registry import load
@@ -107,21 +108,28 @@ def check_order(case: Example, some: People, rng: np.random.Generator) -> None:
 
 
 def check_blocks(case: Example, some: People, rng: np.random.Generator) -> None:
-    """Where blocks of people may be cut, any cut adds up to the whole."""
-    if case.analysis.block_dim != "individuals":
+    """Where blocks of people or of variants may be cut, any cut adds up to the whole."""
+    if case.analysis.block_dim is None:
         return
     ready = case.prepared(dataset(some))
-    n = ready.sizes["individuals"]
-    cuts = [0, *sorted(rng.integers(0, n + 1, size=3)), n]
-    parts = [
-        evaluate(case.analysis, take(ready, int(a), int(b)), case.panel)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    n = ready.sizes[case.analysis.block_dim]
+    cuts = [0, *sorted(int(c) for c in rng.integers(0, n + 1, size=3)), n]
+    limits = list(zip(cuts[:-1], cuts[1:], strict=True))
+    if case.analysis.block_dim == "individuals":
+        parts = [evaluate(case.analysis, take(ready, a, b), case.panel) for a, b in limits]
+    else:
+        parts = [_variants(case, some, a, b) for a, b in dict.fromkeys(limits) if a < b]
     total = parts[0]
     for part in parts[1:]:
         total = add(total, part)
     for name, values in evaluate(case.analysis, ready, case.panel).items():
         np.testing.assert_allclose(total[name], values, rtol=1e-12, err_msg=name)
+
+
+def _variants(case: Example, some: People, start: int, stop: int) -> dict[str, Any]:
+    panel, _ = part_of_panel(case.panel, None, start, stop)
+    arrays = Example(case.analysis, panel).arrays(dataset(some))
+    return widen(case.analysis, arrays, len(case.panel.variants), start)
 
 
 def check_degenerate(case: Example, some: People, rng: np.random.Generator) -> None:
@@ -157,6 +165,7 @@ def check_individuals(case: Example, some: People, rng: np.random.Generator) -> 
         pd.concat([some.clinical, twice]),
         pd.concat([some.mutations, mutations]),
         {**some.sample_assay, **{f"{s}-again": a for s, a in some.sample_assay.items()}},
+        pd.concat([some.calls, some.calls.rename(index=lambda name: f"{name}-again")]),
     )
     once, again = case.arrays(dataset(some)), case.arrays(dataset(doubled))
     for spec in case.analysis.yields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +13,26 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from eucan_dask.testing.calls import VARIANT_FREQUENCY, draw_calls, packed_calls
+from eucan_dask.testing.planted import (
+    GENE_FREQUENCY,
+    HAZARD_PER_DAY,
+    body_mass,
+    covariates,
+    log_hazard,
+)
 from eucan_dask.variables import VARIANT_CLASSIFICATIONS
 
 __all__ = [
-    "GENE_FREQUENCY",
-    "TRUTH",
     "People",
-    "covariates",
     "dataset",
-    "log_hazard",
     "people",
     "renamed",
     "split",
     "write_tables",
 ]
 
-# Share of people with a non-silent mutation, before age and sex act on TP53.
-GENE_FREQUENCY: Mapping[str, float] = {
-    "APC": 0.18,
-    "BRAF": 0.12,
-    "EGFR": 0.15,
-    "IDH1": 0.10,
-    "KRAS": 0.25,
-    "NF1": 0.06,
-    "PIK3CA": 0.20,
-    "PTEN": 0.08,
-    "RB1": 0.05,
-    "TP53": 0.40,
-}
-# Planted effects: log hazard ratios, log odds ratios of TP53, and monthly hazard at the mean.
-TRUTH: Mapping[str, float] = {
-    "hr:age_at_diagnosis": 0.03,
-    "hr:sex male": 0.25,
-    "hr:TP53 mutated": 0.70,
-    "or:age_at_diagnosis": 0.02,
-    "or:sex male": -0.40,
-}
 STAGES = ("0", "I", "II", "III", "IV")
-HAZARD_PER_DAY = 0.0006
 TARGETED = ("BRAF", "EGFR", "IDH1", "KRAS", "PIK3CA", "TP53")  # genes of the panel assay
 CLASSES = ("Missense_Mutation", "Nonsense_Mutation", "Silent")
 
@@ -63,16 +45,21 @@ class People:
     ----------
     clinical
         One row a biosample: individual_id, sample_id, age_at_diagnosis (years), sex, stage,
-        overall_survival_days, overall_survival_event; NaN or None where missing.
+        overall_survival_days, overall_survival_event, body_mass_index (kg/m2); NaN or None
+        where missing.
     mutations
         One row a mutation: sample_id, gene, classification, position.
     sample_assay
         "exome" (every gene), "panel" (`TARGETED`) or "" (not assayed), by sample_id.
+    calls
+        Copies of ALT as a column a variant (-1 missing) and a row a genotyped biosample, by
+        sample_id.
     """
 
     clinical: pd.DataFrame
     mutations: pd.DataFrame
     sample_assay: Mapping[str, str]
+    calls: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def people(
@@ -84,6 +71,7 @@ def people(
     missing: float = 0.03,
     panel_share: float = 0.2,
     second_biosample: float = 0.1,
+    variants: Mapping[str, float] = VARIANT_FREQUENCY,
 ) -> People:
     """`n` simulated people of one centre.
 
@@ -98,6 +86,8 @@ def people(
         Share of people assayed by a panel only.
     second_biosample
         Share of people with a second biosample that repeats the mutations of the first.
+    variants
+        Frequency of ALT of each variant that everybody was genotyped for.
     """
     rng = np.random.default_rng(seed)
     drawn = covariates(n, rng)
@@ -124,28 +114,29 @@ def people(
     )
     assay = np.where(rng.random(n) < panel_share, "panel", "exome")
     assay[rng.random(n) < missing] = ""
-    return _with_biosamples(frame, mutated, assay, rng.random(n) < second_biosample, rng)
+    simulated = _with_biosamples(frame, mutated, assay, rng.random(n) < second_biosample, rng)
+    return _with_calls(simulated, drawn, variants, seed=seed, missing=missing)
 
 
-def covariates(n: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """Age (years), male and TP53 mutated of `n` people, as planted."""
-    age = np.clip(rng.normal(60, 11, n), 20, 90).round(1)
-    male = rng.random(n) < 0.5
-    logit = np.log(GENE_FREQUENCY["TP53"] / (1 - GENE_FREQUENCY["TP53"]))
-    logit = logit + TRUTH["or:age_at_diagnosis"] * (age - 60) + TRUTH["or:sex male"] * male
-    return {
-        "age_at_diagnosis": age,
-        "male": male,
-        "TP53": rng.random(n) < 1 / (1 + np.exp(-logit)),
-    }
-
-
-def log_hazard(drawn: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Log hazard ratio of each person against a woman of 60 without TP53 mutated."""
-    return np.asarray(
-        TRUTH["hr:age_at_diagnosis"] * (drawn["age_at_diagnosis"] - 60)
-        + TRUTH["hr:sex male"] * drawn["male"]
-        + TRUTH["hr:TP53 mutated"] * drawn["TP53"]
+def _with_calls(
+    simulated: People,
+    drawn: Mapping[str, NDArray[Any]],
+    frequency: Mapping[str, float],
+    *,
+    seed: int,
+    missing: float,
+) -> People:
+    """The same people genotyped, a person's biosamples alike, and with a body-mass index."""
+    rows = simulated.clinical
+    calls = draw_calls(rows["individual_id"], rows["sex"], frequency, seed=seed, missing=missing)
+    first = ~rows["individual_id"].duplicated()
+    index = body_mass(drawn, calls[first.to_numpy()], seed=seed)
+    index[np.random.default_rng([seed, 3]).random(index.size) < missing] = np.nan
+    ids = dict(zip(rows["individual_id"][first], index, strict=True))
+    return replace(
+        simulated,
+        clinical=rows.assign(body_mass_index=rows["individual_id"].map(ids)),
+        calls=calls.set_axis(rows["sample_id"]),
     )
 
 
@@ -185,6 +176,7 @@ def dataset(simulated: People) -> xr.Dataset:
     samples = rows["sample_id"].to_numpy(object)
     owner = np.searchsorted(ids.astype(str), rows["individual_id"].to_numpy(str))
     number = {"kind": "number"}
+    missing = pd.Series(np.nan, index=persons.index)
     event = persons["overall_survival_event"].to_numpy(np.float64)
     one, many = ("individuals",), ("samples",)
     ds = xr.Dataset(
@@ -194,6 +186,11 @@ def dataset(simulated: People) -> xr.Dataset:
                 one,
                 persons["age_at_diagnosis"].to_numpy(np.float64),
                 {**number, "unit": "years"},
+            ),
+            "individual_body_mass_index": (
+                one,
+                persons.get("body_mass_index", missing).to_numpy(np.float64),
+                {**number, "unit": "kg/m2"},
             ),
             "individual_sex": (one, *_codes(persons["sex"], ("female", "male", "other"))),
             "individual_stage": (one, *_codes(persons["stage"], STAGES)),
@@ -211,7 +208,11 @@ def dataset(simulated: People) -> xr.Dataset:
             "sample_individual": (many, owner.astype(np.int32)),
         }
     )
-    return ds.merge(_somatic(simulated, samples))
+    return (
+        ds.assign_attrs(assembly="GRCh38")
+        .merge(_somatic(simulated, samples))
+        .merge(packed_calls(simulated, samples))
+    )
 
 
 def _codes(values: pd.Series, categories: Sequence[str]) -> tuple[NDArray[Any], dict[str, object]]:
@@ -269,7 +270,8 @@ def split(simulated: People, of: NDArray[Any]) -> list[People]:
         rows = simulated.clinical[where == number]
         kept = simulated.mutations["sample_id"].isin(rows["sample_id"])
         assay = {s: simulated.sample_assay[s] for s in rows["sample_id"]}
-        parts.append(People(rows, simulated.mutations[kept], assay))
+        calls = simulated.calls[simulated.calls.index.isin(rows["sample_id"])]
+        parts.append(People(rows, simulated.mutations[kept], assay, calls))
     return parts
 
 
@@ -286,6 +288,7 @@ def renamed(simulated: People, rng: np.random.Generator) -> People:
         rows.assign(individual_id=person, sample_id=own),
         mutations.assign(sample_id=mutations["sample_id"].map(samples)),
         {samples[sample]: kind for sample, kind in simulated.sample_assay.items()},
+        simulated.calls.rename(index=samples),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -197,7 +198,7 @@ def test_federation_init__min_sites_that_cannot_be_met(
     [
         (("min_sites = ", "min_site = "), ("unknown key 'min_site'", "did you mean 'min_sites'?")),
         (('"in_process:', '"in_proces:'), ("unknown link 'in_proces'", "'in_process'")),
-        (('"in_process:', '"mailbox:'), ("'mailbox' is not offered yet", "in_process:DIR")),
+        (('"in_process:', '"https:'), ("'https' is not offered yet", "in_process:DIR")),
         (("site.pub", "nowhere.pub"), ("nowhere.pub", "is no readable public key")),
         (('name = "north"', 'name = "south"'), ("another name", "correct the federation file")),
         (("round_to = 1 ", "round_to = 5 "), ("rounding is not offered yet",)),
@@ -251,4 +252,4 @@ def test_mutations__counted_once_over_files(tmp_path: Path, clinical: Path, cli:
     assert cli("ingest", "maf", *parts, "--store", store, "--assembly", "GRCh37").code == 0
     made = cli("ingest", "clinical", clinical, "--store", store, "--mapping", "plain")
     assert made.code == 0, made.err
-    assert "n_mutations    7" in cli("store", "describe", store).out
+    assert re.search(r"n_mutations +7\n", cli("store", "describe", store).out)

@@ -1,0 +1,83 @@
+"""Structural rules: the whole request is answered or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eucan_dask.case import Case
+from eucan_dask.errors import Refused
+
+__all__ = ["STRUCTURAL"]
+
+Structural = Callable[[Case], Refused | None]
+
+
+def min_individuals_whole(case: Case) -> Refused | None:
+    """A fit rests on at least `min_individuals` people at this site."""
+    if not any(record.roster == "run" for record in case.analysis.records):
+        return None
+    if case.cohort_n.sum() >= case.thresholds.min_individuals:
+        return None
+    return Refused("min_individuals", "widen the cohort, or leave this site out")
+
+
+def max_parameter_ratio(case: Case) -> Refused | None:
+    """Parameters of a model per event; the fewer of events and non-events where both exist."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if p <= case.thresholds.max_parameter_ratio * int(case.arrays["n_effective"]):
+        return None
+    return Refused("max_parameter_ratio", "use fewer terms, or widen the cohort")
+
+
+def min_residual_dof(case: Case) -> Refused | None:
+    """People minus parameters."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if int(case.arrays["n_individuals"]) - p >= case.thresholds.min_residual_dof:
+        return None
+    return Refused("min_residual_dof", "use fewer terms, or widen the cohort")
+
+
+def min_effective_weight(case: Case) -> Refused | None:
+    """No state, crafted or not, lets a sum rest on fewer people than it should: Kish's number."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.public:
+        return None
+    if int(case.arrays["n_weight"]) >= max(10 * p, case.thresholds.min_individuals):
+        return None
+    return Refused("min_effective_weight", "use fewer terms, or widen the cohort")
+
+
+def transcript(case: Case) -> Refused | None:
+    """Where sums are seen, all rounds together hold at most one number a person."""
+    p = case.analysis.n_parameters(case.panel)
+    if not p or case.aggregator == "masked" or case.public:
+        return None
+    if case.n_rounds * p * (p + 3) / 2 <= int(case.arrays["n_individuals"]):
+        return None
+    return Refused("transcript", "use fewer terms, or an aggregator that does not show the sums")
+
+
+def min_cell_of_terms(case: Case) -> Refused | None:
+    """Cells that yes/no terms and the outcome form are not small.
+
+    A model's sums over 0/1 columns are counts, and their products cross-tabulations.
+    """
+    if not case.analysis.n_parameters(case.panel) or case.public:
+        return None
+    if int(case.arrays["n_smallest_cell"]) >= case.thresholds.min_cell:
+        return None
+    return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
+
+
+STRUCTURAL: tuple[Structural, ...] = (
+    min_individuals_whole,
+    min_cell_of_terms,
+    max_parameter_ratio,
+    min_residual_dof,
+    min_effective_weight,
+    transcript,
+)
