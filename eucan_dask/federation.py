@@ -231,6 +231,7 @@ class Federation:
         variants: VariantPanel,
         *,
         first: int = 0,
+        roster: tuple[str, ...] = (),
         progress: Progress | None = None,
     ) -> Iterator[Result]:
         """Ask for the variants block by block, a few blocks ahead; results in order.
@@ -241,6 +242,8 @@ class Federation:
         ----------
         first
             The first block asked for; those before were finished by a former run.
+        roster
+            The sites that answered those.
 
         Raises
         ------
@@ -263,13 +266,11 @@ class Federation:
         ahead = 1 if all(link.prompt for link in links.values()) else AHEAD
         with waiters(links.values(), ahead) as pool:
             waiting: deque[Future[Result]] = deque()
-            roster: tuple[str, ...] = ()
             for number in range(first, n_blocks):
                 waiting.extend(
                     pool.submit(self.ask, one) for one in islice(todo, ahead - len(waiting))
                 )
-                what = f"{request.analysis.title}, block {number + 1} of {n_blocks}"
-                step = (number, n_blocks, what)
+                step = (number, n_blocks, f"{request.analysis.title}, blocks")
                 result = watched(waiting.popleft(), links, step=step, progress=progress)
                 answered = tuple(o.site for o in result.outcomes if o.status == "answered")
                 roster = roster or answered
@@ -277,7 +278,7 @@ class Federation:
                     lost = ", ".join(sorted(set(roster) ^ set(answered)))
                     raise Unavailable(f"{lost} did not answer every block; resume the run later")
                 if progress is not None:
-                    progress(number + 1, n_blocks, what)
+                    progress(number + 1, n_blocks, step[2])
                 yield result
 
     def done(self, run: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eucan_dask.catalogue import Catalogue
+from eucan_dask.errors import Refused
 from eucan_dask.federation import Federation
 from eucan_dask.formats import FORMATS
 from eucan_dask.growing import Growing, plain, write_table
@@ -59,6 +60,8 @@ def run_job(
     freezes = {name: hello["freeze"] for name, hello in hellos.items()}
     digest = json.dumps([describe(job, used), asked(job), freezes], sort_keys=True)
     state = Unfinished.open(out, digest, resume=resume)
+    for entry in state.entries.values():  # killed before the links were told
+        federation.done(str(entry["run"]))
     about = {"job": job.name, **_common(hellos)}
     results: dict[str, Result] = {}
     for number, question in enumerate(job.questions, start=1):
@@ -76,10 +79,14 @@ def run_job(
             run=state.start(identifier),
         )
         variants = job.variants if question.panel.variants else None
-        if variants is not None and variants.n_blocks > 1:
-            result, tables = _scan(federation, request, variants, state, progress)
-        else:
-            result, tables = _once(federation, request, out, identifier, progress)
+        try:
+            if variants is not None and variants.n_blocks > 1:
+                result, tables = _scan(federation, request, variants, state, progress)
+            else:
+                result, tables = _once(federation, request, out, identifier, progress)
+        except Refused:
+            state.refused()
+            raise
         planted = list(truth(identifier, result)) if truth is not None else None
         files = _formats(question, tables, out, identifier, about)
         names = {name: path.name for name, path in tables.items()}
@@ -131,20 +138,23 @@ def _scan(
     )
     grown.back()
     outcomes, first = state.outcomes(), int(asking["blocks"])
-    last: Result | None = None
-    for number, result in enumerate(
-        federation.scan(request, variants, first=first, progress=progress), start=first
-    ):
+    roster = tuple(o.site for o in outcomes if o.status == "answered")
+    results = federation.scan(request, variants, first=first, roster=roster, progress=progress)
+    for number, result in enumerate(results, start=first):
         grown.append(result)
         pairs = zip(outcomes, result.outcomes, strict=True) if outcomes else ()
         outcomes = [together(pair) for pair in pairs] or list(result.outcomes)
         reached = {"blocks": number + 1, "sizes": grown.sizes, "n_variants": grown.n_variants}
-        state.step(outcomes, **reached)
+        seconds = float(asking.get("seconds", 0.0)) + result.seconds
+        state.step(outcomes, **reached, rounds=result.n_rounds, seconds=seconds)
         federation.done(result.run)
-        last = result
-    n_rounds, seconds = (last.n_rounds, last.seconds) if last else (1, 0.0)
     whole = Result(
-        request.analysis, grown.dataset(), tuple(outcomes), request.run, n_rounds, seconds
+        request.analysis,
+        grown.dataset(),
+        tuple(outcomes),
+        request.run,
+        int(asking["rounds"]),
+        float(asking["seconds"]),
     )
     return whole, grown.paths()
 

@@ -72,9 +72,16 @@ class Unfinished:
     def start(self, identifier: str) -> str:
         """The run of a question: the former one where it was being asked already."""
         if self.asking.get("id") != identifier:
-            self.asking = {"id": identifier, "run": secrets.token_hex(8), "blocks": 0}
+            self.asking = {"id": identifier, "blocks": 0}
+        if "run" not in self.asking:
+            self.asking["run"] = secrets.token_hex(8)
             self._write()
         return str(self.asking["run"])
+
+    def refused(self) -> None:
+        """Ask under another name the next time: a site would only repeat what it said."""
+        self.asking.pop("run", None)
+        self._write()
 
     def step(self, outcomes: Sequence[SiteOutcome], **reached: Any) -> None:
         """Remember that another block is on disk."""

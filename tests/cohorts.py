@@ -53,11 +53,13 @@ def federate(
     min_sites: int | None = None,
     comment: str | None = None,
     emptied: Sequence[str] = (),
+    genotypes: Callable[..., object] | None = None,
 ) -> Path:
     """A federation file over one cohort: each centre ingests its own rows of both tables.
 
     `centre_of` gives the centre of a row of the clinical table; None leaves the row out. From
-    centres named in `emptied` everybody is withdrawn again.
+    centres named in `emptied` everybody is withdrawn again. `genotypes` is given a centre's folder
+    and rows, and ingests the calls of these people.
     """
     rows = pd.read_csv(clinical, sep="\t", dtype=str, keep_default_na=False, comment=comment)
     where = rows.apply(centre_of, axis=1)
@@ -77,6 +79,8 @@ def federate(
             mine = mutations[mutations[barcode].isin(held[barcode])]
             mine.to_csv(own / "mutations.maf", sep="\t", index=False)
             ingest_maf(own / "mutations.maf", store=store, **common)
+        if genotypes is not None:
+            genotypes(own, held, store=store, **common)
         if centre in emptied:
             withdraw(store, list(open_store(store).dataset()["individual_id"].values))
         init_site(own / "site", name=str(centre), store=store, policy=policy)

@@ -19,8 +19,9 @@ from cyvcf2 import cyvcf2 as library
 from eucan_dask.errors import Invalid
 from eucan_dask.store.bgzf import Offset, damaged, pieces, read_range
 from eucan_dask.store.records import BoolArray, Int8Array, Records
+from eucan_dask.store.vcf_batch import Batch
 from eucan_dask.store.vcf_calls import MISSING, PADDING
-from eucan_dask.store.vcf_check import alleles, check_alleles_called, check_order, last_base, word
+from eucan_dask.store.vcf_check import alleles, check_order, last_base, word
 from eucan_dask.store.vcf_header import Header, dictionary
 from eucan_dask.store.vcf_scan import Cut, Scan, Stretch
 
@@ -30,6 +31,8 @@ _FIXED = struct.Struct("<IIiiifII")  # lengths, contig, position, rlen, quality,
 _SIZES = {1: 1, 2: 2, 3: 4, 5: 4, 7: 1}
 _INTEGERS = {1: "<b", 2: "<h", 3: "<i"}
 _LIMIT = 2**31 - 2
+
+Calls = tuple[Int8Array, BoolArray]
 
 
 def scan_bcf(path: Path, header: Header, *, name: Path) -> Scan:
@@ -118,18 +121,21 @@ def read_bcf(stretch: Stretch, header: Header) -> Iterator[Records]:
         Naming file and record.
     """
     number, before = stretch.number, 0
-    batch: list[Any] = []
+    batch, calls = Batch(stretch, number), list[Calls]()
     with _opened(stretch, header) as variants:
         for variant in _each(variants, stretch):
-            where = f"{stretch.name}, record {number + len(batch)}"
-            check_order(variant.CHROM, stretch.raw_contig, variant.POS, before, where=where)
-            before = variant.POS
-            batch.append(variant)
+            where = f"{stretch.name}, record {number}"
+            with _understood(where):
+                check_order(variant.CHROM, stretch.raw_contig, variant.POS, before, where=where)
+                _add(batch, variant, where)
+                if stretch.has_genotypes:
+                    calls.append(_calls(variant, stretch, where))
+            before, number = variant.POS, number + 1
             if len(batch) >= stretch.rows:
-                yield _records(batch, number, stretch)
-                number, batch = number + len(batch), []
-    if batch:
-        yield _records(batch, number, stretch)
+                yield batch.to_records(_stacked(calls, stretch))
+                batch, calls = Batch(stretch, number), []
+    if len(batch):
+        yield batch.to_records(_stacked(calls, stretch))
 
 
 @contextmanager
@@ -152,14 +158,24 @@ def _opened(stretch: Stretch, header: Header) -> Iterator[cyvcf2.VCF]:
 def _each(variants: cyvcf2.VCF, stretch: Stretch) -> Iterator[Any]:
     where = f"{stretch.name}, record {stretch.number} or later"
     while True:
-        try:
-            yield next(variants)
-        except StopIteration:
+        with _understood(where):
+            variant = next(variants, None)
+        if variant is None:
             return
-        except UnicodeDecodeError as error:
-            raise Invalid("the record is not UTF-8", where=where) from error
-        except Exception as error:  # cyvcf2 raises nothing narrower
-            raise damaged_record(where) from error
+        yield variant
+
+
+@contextmanager
+def _understood(where: str) -> Iterator[None]:
+    """Say in our words what cyvcf2 could not read."""
+    try:
+        yield
+    except Invalid:
+        raise
+    except UnicodeDecodeError as error:
+        raise Invalid("the record is not UTF-8", where=where) from error
+    except Exception as error:  # cyvcf2 raises nothing narrower
+        raise damaged_record(where) from error
 
 
 @contextmanager
@@ -174,56 +190,40 @@ def _quiet() -> Iterator[None]:
         log.hts_set_log_level(before)
 
 
-def _records(batch: list[Any], number: int, stretch: Stretch) -> Records:
-    places = [f"{stretch.name}, record {n}" for n in range(number, number + len(batch))]
-    pairs = list(zip(batch, places, strict=True))
-    allele = tuple(
-        alleles(v.REF.encode(), ",".join(v.ALT).encode() or b".", where=w) for v, w in pairs
+def _add(batch: Batch, variant: Any, where: str) -> None:
+    allele = alleles(variant.REF.encode(), ",".join(variant.ALT).encode() or b".", where=where)
+    end = variant.INFO.get("END")
+    try:
+        end = None if end is None else int(end)
+    except (TypeError, ValueError) as error:
+        raise Invalid("no END", where=where, expected="a position") from error
+    batch.add(
+        variant.POS,
+        last_base(end, variant.POS, allele, where=where),
+        word((variant.ID or ".").encode(), "ID", where=where),
+        allele,
+        math.nan if variant.QUAL is None else variant.QUAL,
+        tuple(variant.FILTERS),
     )
-    ends = [_end(v, a, w) for (v, w), a in zip(pairs, allele, strict=True)]
-    genotype = phased = None
-    if stretch.has_genotypes:
-        shape = (len(batch), stretch.n_samples, stretch.ploidy)
-        genotype = np.full(shape, PADDING, dtype=np.int8)
-        phased = np.zeros(shape[:2], dtype=np.bool_)
-        for row, (variant, where) in enumerate(pairs):
-            _calls(variant, genotype[row], phased[row], where)
-    records = Records(
-        contig=stretch.contig,
-        position=np.array([v.POS for v in batch], dtype=np.int32),
-        end=np.array(ends, dtype=np.int32),
-        identifier=tuple(word((v.ID or ".").encode(), "ID", where=w) for v, w in pairs),
-        allele=allele,
-        quality=np.array([math.nan if v.QUAL is None else v.QUAL for v in batch], np.float32),
-        filters=tuple(tuple(v.FILTERS) for v in batch),
-        genotype=genotype,
-        phased=phased,
-        number=np.arange(number, number + len(batch), dtype=np.int64),
-        source=str(stretch.name),
-    )
-    check_alleles_called(records)
-    return records
 
 
-def _calls(variant: Any, genotype: Int8Array, phased: BoolArray, where: str) -> None:
+def _calls(variant: Any, stretch: Stretch, where: str) -> Calls:
     """One record's calls: cyvcf2 gives allele numbers, -1, -2, and whether phased."""
-    if variant.genotype is None:
+    genotype = np.full((stretch.n_samples, stretch.ploidy), PADDING, dtype=np.int8)
+    if "GT" not in variant.FORMAT:
         genotype[:, :2] = MISSING
-        return
+        return genotype, np.zeros(len(genotype), dtype=np.bool_)
     found = variant.genotype.array()
     width = found.shape[1] - 1
-    if width > genotype.shape[1]:
+    if width > stretch.ploidy:
         raise damaged_record(where)
     if found.max() > 127:
         raise Invalid("allele numbers beyond 127 are not read", where=where, found=found.max())
     genotype[:, :width] = found[:, :width]
-    phased[:] = (found[:, width] == 1) & (genotype[:, 1] != PADDING)
+    return genotype, (found[:, width] == 1) & (genotype[:, 1] != PADDING)
 
 
-def _end(variant: Any, allele: tuple[str, ...], where: str) -> int:
-    end = variant.INFO.get("END")
-    try:
-        value = None if end is None else int(end)
-    except (TypeError, ValueError) as error:
-        raise Invalid("no END", where=where, expected="a position") from error
-    return last_base(value, variant.POS, allele, where=where)
+def _stacked(calls: list[Calls], stretch: Stretch) -> Calls | None:
+    if not stretch.has_genotypes:
+        return None
+    return np.stack([g for g, _ in calls]), np.stack([p for _, p in calls])

@@ -119,8 +119,8 @@ def ingest_plink(
 ) -> Manifest:
     """Put the genotypes of one or more PLINK filesets into a store; the first ingest makes it.
 
-    Allele 2 of the .bim is REF. The sex of the .fam is kept; where a clinical field `sex`
-    contradicts it, the ingest is refused.
+    Allele 2 of the .bim is REF; where alleles are 1, 2, 3, 4 throughout, they are A, C, G, T. The
+    sex of the .fam is kept; where a clinical field `sex` contradicts it, the ingest is refused.
 
     Parameters
     ----------

@@ -197,6 +197,12 @@ def open_plink(
         for one in filesets
         if one.swapped.any()
     ]
+    notes += [
+        f"{one.bed.with_suffix('.bim').name}: alleles 1, 2, 3, 4 were read as A, C, G, T, as plink "
+        "--alleleACGT does; if they only mean minor and major, put bases there instead"
+        for one in filesets
+        if one.numbered
+    ]
     contigs = tuple(dict.fromkeys(run.contig for run in runs))
     return PlinkSource(first.samples, first.sex, contigs, tuple(notes), tuple(runs))
 

@@ -24,6 +24,7 @@ _BIM = ("contig", "identifier", "centimorgans", "position", "allele 1", "allele 
 # What PLINK calls the pseudo-autosomal regions, which lie on X, and the mitochondrial genome.
 _CODES = {"25": "X", "XY": "X", "PAR1": "X", "PAR2": "X", "26": "MT"}
 _NONE = ("0", ".")
+_NUMBERED = {"1": "A", "2": "C", "3": "G", "4": "T"}  # as plink --alleleACGT has it
 _UNPLACED = "leave unplaced variants out: plink2 --chr 1-26 --make-bed"
 
 
@@ -45,6 +46,8 @@ class Fileset:
         (V,) (REF, ALT), or (REF,) where allele 1 is `0`.
     swapped
         (V,) whether allele 1 is REF.
+    numbered
+        Whether the .bim has 1, 2, 3, 4 for A, C, G, T.
     """
 
     bed: Path
@@ -56,6 +59,7 @@ class Fileset:
     identifier: tuple[str, ...]
     allele: tuple[tuple[str, ...], ...]
     swapped: BoolArray
+    numbered: bool = False
 
 
 def fileset(prefix: Path) -> tuple[Path, Path, Path]:
@@ -79,12 +83,14 @@ def read_fileset(prefix: Path, fasta: Reference | None) -> Fileset:
     contig, position, identifier = [], [], []
     allele: list[tuple[str, ...]] = []
     swapped = np.zeros(len(rows), dtype=np.bool_)
+    numbered = _is_numbered(rows)
     for row, (number, fields) in enumerate(rows):
         where = f"{bim}, line {number}"
         contig.append(_contig(fields[0], where))
         identifier.append(word(fields[1].encode(), "the identifier", where=where))
         position.append(_position(fields[3], where))
-        one, two = _alleles(fields[4], fields[5], where)
+        bases = (_NUMBERED.get(a, a) if numbered else a for a in fields[4:])
+        one, two = _alleles(*bases, where=where)
         if fasta is not None and one is not None:
             swapped[row] = _is_swapped(fasta, contig[-1], position[-1], two, one)
         ref, alt = (one, two) if swapped[row] and one else (two, one)
@@ -99,6 +105,7 @@ def read_fileset(prefix: Path, fasta: Reference | None) -> Fileset:
         tuple(identifier),
         tuple(allele),
         swapped,
+        numbered,
     )
 
 
@@ -198,7 +205,13 @@ def _position(value: str, where: str) -> int:
     return int(value)
 
 
-def _alleles(one: str, two: str, where: str) -> tuple[str | None, str]:
+def _is_numbered(rows: Sequence[tuple[int, list[str]]]) -> bool:
+    """Whether alleles are numbers throughout; beside letters a number is a mistake."""
+    found = {allele for _, fields in rows for allele in fields[4:]}
+    return bool(found & set(_NUMBERED)) and found <= {*_NUMBERED, *_NONE}
+
+
+def _alleles(one: str, two: str, *, where: str) -> tuple[str | None, str]:
     """Alleles 1 (None: nobody has it) and 2 in capitals."""
     first, second = one.upper(), two.upper()
     if second in _NONE:

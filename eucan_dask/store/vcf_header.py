@@ -20,7 +20,7 @@ _DEFINED = re.compile(r"##(?:FILTER|INFO|FORMAT)=<(.*)>")
 _FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,]*)')
 _RECORD = re.compile(rb"\n([^#]|#[^#C])")
 _LIMIT = 1 << 28
-_BCF = b"BCF\x02"
+_BCF, _VCF = b"BCF\x02", b"##fileformat="
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def _header_bytes(path: Path, name: Path) -> tuple[bytes, Offset, bool]:
     for piece in pieces(path, name=name):
         before = len(held)
         held += piece.data
-        if before == 0:
+        if before < len(_VCF):
             binary = held[:4] == _BCF
-            if not binary and not held.startswith(b"##fileformat="):
+            if not binary and not (_VCF.startswith(held[:13]) or _BCF.startswith(held[:4])):
                 raise _no_vcf(name, held[:20].decode("ascii", "backslashreplace"))
         if binary and len(held) >= 9:
             stop = 9 + int.from_bytes(held[5:9], "little")

@@ -10,12 +10,11 @@ import math
 import re
 from collections.abc import Iterator
 
-import numpy as np
-
 from eucan_dask.errors import Invalid
-from eucan_dask.store.records import Records
+from eucan_dask.store.records import BoolArray, Int8Array, Records
+from eucan_dask.store.vcf_batch import Batch
 from eucan_dask.store.vcf_calls import Columns, parse_calls
-from eucan_dask.store.vcf_check import alleles, check_alleles_called, check_order, last_base, word
+from eucan_dask.store.vcf_check import alleles, check_order, last_base, word
 from eucan_dask.store.vcf_scan import Stretch, position, text_lines
 
 __all__ = ["read_text"]
@@ -23,21 +22,6 @@ __all__ = ["read_text"]
 _END = re.compile(rb"(?:^|;)END=([^;]*)")
 _QUALITY = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.I)
 _LINE_BYTES = 1 << 26
-
-
-class _Batch:
-    """Lists that one batch of lines fills."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.position: list[int] = []
-        self.end: list[int] = []
-        self.identifier: list[str] = []
-        self.allele: list[tuple[str, ...]] = []
-        self.quality: list[float] = []
-        self.filters: list[tuple[str, ...]] = []
-        self.columns: list[Columns] = []
-        self.size = 0
 
 
 def read_text(stretch: Stretch) -> Iterator[Records]:
@@ -49,22 +33,26 @@ def read_text(stretch: Stretch) -> Iterator[Records]:
         Naming file and record.
     """
     number, before = stretch.number, 0
-    batch = _Batch(number)
+    batch, columns, size = Batch(stretch, number), list[Columns](), 0
     for _, text, _ in text_lines(stretch.path, stretch.first, stretch.last, name=stretch.name):
         for line in text[:-1].split(b"\n"):
             where = f"{stretch.name}, record {number}"
             found, at = position(line, where=where)
             check_order(found, stretch.raw_contig, at, before, where=where)
-            _read_line(batch, line, at, stretch.n_samples, where=where)
+            samples = _add(batch, line, at, stretch.n_samples, where=where)
+            if stretch.n_samples:
+                columns.append(samples)
+                size += len(samples.samples)
             before, number = at, number + 1
-            if len(batch.position) >= stretch.rows or batch.size > _LINE_BYTES:
-                yield _records(batch, stretch)
-                batch = _Batch(number)
-    if batch.position:
-        yield _records(batch, stretch)
+            if len(batch) >= stretch.rows or size > _LINE_BYTES:
+                yield batch.to_records(_calls(columns, stretch))
+                batch, columns, size = Batch(stretch, number), [], 0
+    if len(batch):
+        yield batch.to_records(_calls(columns, stretch))
 
 
-def _read_line(batch: _Batch, line: bytes, at: int, n_samples: int, *, where: str) -> None:
+def _add(batch: Batch, line: bytes, at: int, n_samples: int, *, where: str) -> Columns:
+    """Check a line and take up its fields; its sample columns are read later, many at once."""
     fields = line.rstrip(b"\r").split(b"\t", 9)
     wanted = 10 if n_samples else 8
     if len(fields) < wanted or (not n_samples and len(fields) > 9):
@@ -72,36 +60,21 @@ def _read_line(batch: _Batch, line: bytes, at: int, n_samples: int, *, where: st
             "columns are too few or too many", where=where, expected=wanted, found=len(fields)
         )
     allele = alleles(fields[3], fields[4], where=where)
-    batch.position.append(at)
-    batch.end.append(last_base(_end(fields[7], where), at, allele, where=where))
-    batch.identifier.append(word(fields[2], "ID", where=where))
-    batch.allele.append(allele)
-    batch.quality.append(_quality(fields[5], where))
-    batch.filters.append(_filters(fields[6], where))
-    if n_samples:
-        batch.columns.append(Columns(fields[8], fields[9], where))
-        batch.size += len(fields[9])
-
-
-def _records(batch: _Batch, stretch: Stretch) -> Records:
-    genotype = phased = None
-    if stretch.has_genotypes:
-        genotype, phased = parse_calls(batch.columns, stretch.n_samples, stretch.ploidy)
-    records = Records(
-        contig=stretch.contig,
-        position=np.array(batch.position, dtype=np.int32),
-        end=np.array(batch.end, dtype=np.int32),
-        identifier=tuple(batch.identifier),
-        allele=tuple(batch.allele),
-        quality=np.array(batch.quality, dtype=np.float32),
-        filters=tuple(batch.filters),
-        genotype=genotype,
-        phased=phased,
-        number=np.arange(batch.number, batch.number + len(batch.position), dtype=np.int64),
-        source=str(stretch.name),
+    batch.add(
+        at,
+        last_base(_end(fields[7], where), at, allele, where=where),
+        word(fields[2], "ID", where=where),
+        allele,
+        _quality(fields[5], where),
+        _filters(fields[6], where),
     )
-    check_alleles_called(records)
-    return records
+    return Columns(fields[8], fields[9], where) if n_samples else Columns(b"", b"", where)
+
+
+def _calls(columns: list[Columns], stretch: Stretch) -> tuple[Int8Array, BoolArray] | None:
+    if not stretch.has_genotypes:
+        return None
+    return parse_calls(columns, stretch.n_samples, stretch.ploidy)
 
 
 def _quality(text: bytes, where: str) -> float:
