@@ -113,6 +113,9 @@ class Analysis:
     block_dim: ClassVar[str | None] = None
     """What a site cuts its work along. "individuals": partials over disjoint people add up;
     "variants": every variable with that dimension is worked out variant by variant."""
+    imputes: ClassVar[bool] = False
+    """Whether missing dosages are taken for the state's `variant_mean`. Its sums over the same
+    people at two means, subtracted, hold those of the people without a call."""
     min_cohorts: ClassVar[int] = 1
     max_cohorts: ClassVar[int] = 64
     expected_failures: ClassVar[Mapping[str, str]] = {}

@@ -30,6 +30,8 @@ class Case:
         Rounds answered for this fit, this one included.
     public
         The data are public or synthetic: a model is not weighed against its people.
+    moved
+        Variants (variants,) answered at another mean before, of which few people have no call.
     """
 
     analysis: Analysis
@@ -40,6 +42,7 @@ class Case:
     aggregator: str = "none"
     n_rounds: int = 1
     public: bool = False
+    moved: NDArray[np.bool_] | None = None
 
     def spec(self, name: str) -> PartialSpec:
         """The declaration of a variable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ create table if not exists rounds (
     primary key (question, round));
 create table if not exists answered (
     question text not null, round integer not null, primary key (question, round));
+create table if not exists means (key blob primary key, mean real not null) without rowid;
 """
 
 Bits = NDArray[np.uint8]
@@ -176,6 +177,39 @@ class Ledger:
         """Remember that a round was answered: only then the next may come."""
         with self._open() as db:
             db.execute("insert or ignore into answered values (?, ?)", (question, round_))
+
+    def moved_means(
+        self, individuals: Sequence[str], used: NDArray[np.bool_], means: Mapping[str, float]
+    ) -> NDArray[np.bool_]:
+        """Which of `means`, by variant, differ from those the same people were answered with."""
+        with self._open() as db:
+            keys = self._mean_keys(db, individuals, used, means)
+            select = "select mean from means where key = ?"
+            found = [db.execute(select, (key,)).fetchone() for key in keys]
+        pairs = zip(found, means.values(), strict=True)
+        return np.array([row is not None and row[0] != mean for row, mean in pairs], dtype=bool)
+
+    def remember_means(
+        self, individuals: Sequence[str], used: NDArray[np.bool_], means: Mapping[str, float]
+    ) -> None:
+        """Remember what missing dosages were taken for, by variant."""
+        with self._open() as db:
+            db.execute("begin immediate")
+            keys = self._mean_keys(db, individuals, used, means)
+            rows = zip(keys, means.values(), strict=True)
+            db.executemany("insert or ignore into means values (?, ?)", rows)
+            db.execute("commit")
+
+    def _mean_keys(
+        self,
+        db: sqlite3.Connection,
+        individuals: Sequence[str],
+        used: NDArray[np.bool_],
+        labels: Iterable[str],
+    ) -> list[bytes]:
+        rows = np.sort(self._rows(db, individuals)[used.any(axis=1)])
+        people = hashlib.sha256(rows.tobytes()).digest()
+        return [hmac.digest(self._key, people + label.encode(), "sha256")[:16] for label in labels]
 
     def summary(self) -> list[dict[str, object]]:
         """What was released, for the steward: when, which run and analysis, how many people."""

@@ -98,6 +98,13 @@ def min_carriers(
     return None if few is None else _codes(few, Hidden.WHOLE)
 
 
+def one_mean(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
+    """Missing dosages of few people are taken for one mean only, whichever sites are asked."""
+    if case.moved is None or "variants" not in record.dims:
+        return None
+    return _codes(xr.DataArray(case.moved, dims=("variants",)), Hidden.WHOLE)
+
+
 def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
     """A count, and the rest of the people it is a part of, are zero or at least `min_cell`.
 
@@ -211,6 +218,7 @@ RULES: tuple[Rule, ...] = (
     needed_records,
     min_support,
     min_carriers,
+    one_mean,
     min_cell,
     complement,
 )
@@ -249,6 +257,7 @@ _MESSAGES = {
     "needed_records": "falls with a denominator that is hidden",
     "min_support": "too few people were assayed or known",
     "min_carriers": "too few people with or without the allele",
+    "one_mean": "answered with other sites, or another total, before",
     "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
     "complement": "hidden so that no other cell can be computed",
 }

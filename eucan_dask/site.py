@@ -20,6 +20,7 @@ from eucan_dask.clusters import Cluster, open_cluster
 from eucan_dask.cohort import Cohort, known, membership
 from eucan_dask.errors import Invalid, Refused, unknown
 from eucan_dask.hello import encode_hello
+from eucan_dask.imputation import Means
 from eucan_dask.keys import derive, read_private
 from eucan_dask.ledger import Ledger
 from eucan_dask.panel import Panel
@@ -167,6 +168,10 @@ class Site:
         people = self._analysis_set(request)
         tasks = self.cluster.n_tasks
         partial = self._compute(request, people)
+        means, ids = Means.of(request, partial, self.policy), people.individuals
+        moved = None
+        if means is not None:
+            moved = means.among(self.ledger.moved_means(ids, people.used, means.few))
         case = Case(
             analysis=request.analysis,
             panel=request.panel,
@@ -176,6 +181,7 @@ class Site:
             aggregator=request.roster.aggregator,
             n_rounds=request.round + 1,
             public=self.policy.public,
+            moved=moved,
         )
         header = {
             "freeze": self.store.manifest.digest,
@@ -187,6 +193,8 @@ class Site:
             partial, policy=self.policy, case=case, template=replace(blank, header=header)
         )
         self._record(request, people)
+        if means is not None:
+            self.ledger.remember_means(ids, people.used, means.few)
         self.ledger.answered(request.question, request.round)
         return release
 

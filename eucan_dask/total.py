@@ -43,7 +43,8 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
     -------
     Dataset with each declared variable summed over the sites that show it; for each record
     `<record>_n_sites`, the sites that show the cell, and `<record>_n_hidden`, the sites that hide
-    it because of its value (of a record that rests on all sites: for whatever reason); and, where a record is a single count, `<count>_low` and
+    it because of its value (of a record that rests on all sites: for whatever reason); and,
+    where a record is a single count, `<count>_low` and
     `<count>_high`: bounds over every site that has the people, whether it shows the cell or not.
     """
     ordered = sorted(releases, key=lambda release: release.site)

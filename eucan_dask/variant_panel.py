@@ -71,8 +71,8 @@ class VariantPanel:
     labels
         The variants, where they are listed.
     path
-        Else a VCF or BCF (its genotypes, if any, are not looked at), or a text file with a label
-        `contig:position:ref:alt` a line.
+        Else a VCF or BCF (its genotypes, if any, are not looked at; a variant of several records
+        is asked for once), or a text file with a label `contig:position:ref:alt` a line.
     region
         Only the variants in it.
     """
@@ -113,16 +113,27 @@ class VariantPanel:
                     remedy="sort them: contigs 1 to 22, X, Y, MT, then by position",
                 )
             if variant.label in near or variant.label in former:
-                raise Invalid("a variant stands twice", where=where, found=variant.label)
+                if self._is_vcf:
+                    continue
+                raise Invalid(
+                    "a variant stands twice",
+                    where=where,
+                    found=variant.label,
+                    remedy="name each once",
+                )
             position = max(position, variant.position) if here == contig else variant.position
             contig = here
             near.add(variant.label)
             yield variant.label
 
+    @property
+    def _is_vcf(self) -> bool:
+        return self.path is not None and self.path.name.endswith(_VCF)
+
     def _read(self) -> Iterator[tuple[str, Variant]]:
         if self.path is None:
             yield from (("panel.variants", Variant.parse(label)) for label in self.labels)
-        elif self.path.name.endswith(_VCF):
+        elif self._is_vcf:
             yield from _from_vcf(self.path)
         else:
             yield from _from_text(self.path)

@@ -147,7 +147,7 @@ def ingest_part_of_vcf(
     """Ingest the columns of a VCF that belong to `held`."""
     part = own / "calls.vcf"
     part.write_text(part_of_vcf(vcf, list(held[column])), encoding="utf-8")
-    ingest_vcf(part, **options)
+    ingest_vcf(part, workers=1, **options)
 
 
 def part_of_vcf(vcf: Path, samples: Sequence[str]) -> str:
@@ -176,7 +176,7 @@ def ingest_part_of_bed(
     prefix: Path, column: str, own: Path, held: pd.DataFrame, **options: Any
 ) -> None:
     """Ingest the people of a fileset that belong to `held`."""
-    ingest_plink(part_of_bed(prefix, own / prefix.name, list(held[column])), **options)
+    ingest_plink(part_of_bed(prefix, own / prefix.name, list(held[column])), workers=1, **options)
 
 
 def part_of_bed(

@@ -28,7 +28,6 @@ from eucan_dask.unfinished import Unfinished
 from tests.genotyped import asked
 from tests.scans import (
     COMPLETE,
-    HELD,
     LABELS,
     LACKING,
     LIMITS,
@@ -139,7 +138,6 @@ def _job_digest(tmp_path: Path) -> str:
     return found
 
 
-@pytest.mark.xfail(strict=True, reason="a resumed scan takes its first block's sites for all")
 def test_scan__resumed_without_a_site_it_stops_again(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,28 +194,6 @@ def test_scan__every_block_is_asked_once_and_names_its_number(
     assert runs == [(f"{n:06d}", k) for n in range(6) for k in range(2)]
     assert {r.n_blocks for r in requests} == {6}
     assert sum((r.panel.variants for r in requests[::2]), ()) == LABELS
-
-
-@pytest.mark.xfail(strict=True, reason="another mean may be put in another run: see its own test")
-def test_answer__a_site_remembers_the_mean_it_was_given(file: Path, tmp_path: Path) -> None:
-    """The ledger refuses another history in one run, and takes it in the next."""
-    own = copied(file, tmp_path / "own")
-    site = Site(own.parent / "a" / "site")
-    told = []
-    with Federation.open(own) as federation:
-        for factor in (1.0, 0.5):
-            panel = Panel(variants=(HELD[0],))
-            request = federation.request(
-                ASSOCIATION, purpose=PURPOSE, panel=panel, tier="controlled"
-            )
-            raw = wire.encode_request(request)
-            first = wire.decode_release(site.answer(raw), request, federation.members[0].key)
-            totals = {n: v for n, v in first.arrays.items() if not n.endswith("_hidden")}
-            totals["variant_dosage"] = totals["variant_dosage"] * factor
-            again = request.next_round(totals)
-            raw = wire.encode_request(again)
-            told.append(wire.decode_release(site.answer(raw), again, federation.members[0].key))
-    assert [r.status for r in told] != ["released", "released"]
 
 
 # --- memory ---

@@ -95,6 +95,7 @@ class LinearAssociation(IterativeAnalysis):
     kind: ClassVar[str] = "association"
     equals: ClassVar[str] = "lm(trait ~ dosage + terms + site), missing dosages at their mean"
     block_dim: ClassVar[str | None] = "variants"
+    imputes: ClassVar[bool] = True
     max_cohorts: ClassVar[int] = 1
     yields: ClassVar[tuple[PartialSpec, ...]] = (
         PartialSpec("n_individuals", (), "count", doc="people in the fit"),

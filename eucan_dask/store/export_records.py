@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,16 @@ class Contig:
             for row in np.argsort(shard.record, kind="stable").tolist():
                 found.setdefault(shard.key(row), []).append((s, row))
         for key in sorted(found, key=lambda key: key[0]):
-            yield self._line(*key, found[key])
+            for rows in self._copies(found[key]):
+                yield self._line(*key, rows)
+
+    def _copies(self, rows: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """The rows of each record, where a record stands there more than once."""
+        of_alt: dict[int, list[tuple[int, int]]] = {}
+        for s, row in rows:
+            of_alt.setdefault(self._shards[s].record_alt[row], []).append((s, row))
+        copies = zip_longest(*of_alt.values())
+        return [[place for place in copy if place is not None] for copy in copies]
 
     def variants(self) -> Iterator[Line]:
         """The variants of plain bases as they were split and normalised, without calls."""
@@ -111,7 +121,7 @@ class _Shard:
         self._blocks: dict[int, tuple[Int8Array, BoolArray]] = {}
 
     def key(self, row: int) -> tuple[int, str]:
-        """The position and the alleles of a row's record: a contig has them once."""
+        """The position and the alleles of a row's record."""
         record = self.record[row]
         return self._record_position[record], self._record_allele[record]
 

@@ -162,20 +162,6 @@ def test_linear_association__the_one_carrier_at_a_level_of_a_term() -> None:
     assert found["association_hidden"][0] or safe(among_men)
 
 
-@pytest.mark.xfail(strict=True, reason="a site takes the mean of missing dosages from outside")
-def test_linear_association__the_trait_of_the_one_person_without_a_call() -> None:
-    """Two runs over the same people with other totals of round 0, or with another roster."""
-    y = numbers(91)
-    ds = genotyped({V: of(40, 30, 20, 1)}, numbers={"y": y})
-    case = asked(LinearAssociation(traits=(Y,)), [V])
-    low, high = (association(case, ds, variant_dosage=d) for d in (9.0, 99.0))
-    slope = (high["variant_trait"] - low["variant_trait"])[0, 0]
-    between = 99.0 / 90 - 9.0 / 90
-    told = slope / between  # their trait less the mean of the site
-    if not low["association_hidden"][0]:
-        assert told != pytest.approx(y[-1] - np.mean(y), rel=1e-9)
-
-
 def test_linear_association__a_yes_no_trait_coded_one_and_two() -> None:
     """As PLINK codes cases: one of 30 carriers among them."""
     y = [1.0] * 60 + [2.0] * 30
