@@ -22,6 +22,7 @@ FIELDS = (
     "variant_n_case_carriers",
     "variant_n_control_carriers",
     "variant_n_cell",
+    "variant_n_empty",
 )
 COUNTS = ("variant_n_called", *FIELDS[3:])
 
@@ -57,7 +58,7 @@ def variant_table(
     cases: NDArray[np.bool_],
     levels: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """`FIELDS` and the products with `z` for each variant: (V, 8 + K).
+    """`FIELDS` and the products with `z` for each variant: (V, 9 + K).
 
     Parameters
     ----------
@@ -80,15 +81,14 @@ def variant_table(
             among = [_fewest(carries, group, n_called) for group in (cases, ~cases)]
             square, cross = variant_sums(codes, mean[rows], z)
             dosage = np.where(called, codes, np.uint8(0)).sum(axis=1, dtype=np.int64)
-            cells = smallest([*_by_dosage(codes), *_by_level(called, carries, levels)])
-            fields = [n_called, dosage, square, n_carriers, n_called - n_carriers, *among, cells]
+            dosages = (0, 1, 2) if ploidy.diploid.any() else (0, 2)
+            cells = [(codes == n).sum(axis=1, dtype=np.int64) for n in dosages]
+            cells += _by_level(called, carries, levels)
+            empty = sum(((n == 0).astype(np.int64) for n in cells), start=np.zeros_like(n_called))
+            fields = [n_called, dosage, square, n_carriers, n_called - n_carriers, *among]
+            fields += [smallest(cells), empty]
             out[rows] = np.concatenate([np.stack(fields, axis=1), cross], axis=1)
     return out
-
-
-def _by_dosage(codes: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    """People (V,) with each dosage: sum and sum of squares of dosages tell them."""
-    return [(codes == dosage).sum(axis=1, dtype=np.int64) for dosage in (0, 1, 2)]
 
 
 def _by_level(

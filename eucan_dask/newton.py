@@ -195,6 +195,7 @@ def round_sums(
     weight: NDArray[np.float64],
     fit: tuple[float, NDArray[np.float64], NDArray[np.float64]],
     *,
+    cells: NDArray[np.float64],
     n_effective: int,
     pairs: bool,
 ) -> xr.Dataset:
@@ -206,6 +207,8 @@ def round_sums(
         Covariates (N, P), events or outcomes (N,) and weights (N,) of the people in the fit.
     fit
         Log-likelihood, score (P,) and information (P, P).
+    cells
+        `cell_columns` of the terms.
     n_effective
         What parameters are weighed against.
     pairs
@@ -218,7 +221,7 @@ def round_sums(
             "n_event": ((), np.int64(outcome.sum())),
             "n_effective": ((), np.int64(n_effective)),
             "n_weight": ((), effective_number(weight)),
-            "n_smallest_cell": ((), smallest_cell(x, outcome, pairs=pairs)),
+            "n_smallest_cell": ((), smallest_cell(cells, outcome, pairs=pairs)),
             "log_likelihood": ((), value),
             "score": (TERMS, score),
             "information": (("terms", "terms_2"), information),

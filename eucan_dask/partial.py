@@ -112,8 +112,8 @@ class Record:
     cases
         Evidence: people with the alternate allele among cases and among controls.
     cells
-        Evidence: fewest people, nobody aside, in a cell that the record's numbers can be solved
-        for though none of them is it.
+        Evidence on the cells that the record's numbers can be solved for though none of them is
+        it: fewest people in one, nobody aside, and perhaps how many are empty.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Record:
     roster: str = "cell"
     carriers: tuple[str, str] | None = None
     cases: tuple[str, str] | None = None
-    cells: str = ""
+    cells: tuple[str, ...] = ()
 
 
 class Hidden(IntEnum):

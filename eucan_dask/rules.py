@@ -111,9 +111,13 @@ def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> x
     So are cells that the record's numbers can be solved for.
     """
     mask = None
-    if record.cells in case.arrays:
-        fewest = case.arrays[record.cells]
-        mask = _codes((fewest > 0) & (fewest < case.thresholds.min_cell), Hidden.WHOLE)
+    if record.cells and record.cells[0] in case.arrays:  # evidence stays at the site
+        fewest, *empty = (case.arrays[name] for name in record.cells)
+        few = (fewest > 0) & (fewest < case.thresholds.min_cell)
+        if case.thresholds.zeros_disclosive and case.thresholds.min_cell:
+            few = few | sum((n > 0 for n in empty), start=xr.zeros_like(few))
+        parts = any(case.spec(name).within for name in record.variables)
+        mask = _codes(few, Hidden.WHOLE if parts else Hidden.SUPPORT)
     for name in record.variables:
         spec = case.spec(name)
         if spec.kind != "count" or not spec.within:

@@ -13,7 +13,7 @@ from eucan_dask.cohort import field_of, known, mutation_truth
 from eucan_dask.errors import Invalid, unknown
 from eucan_dask.variables import NON_SILENT, VARIANT_CLASSIFICATIONS
 
-__all__ = ["Term", "column_labels", "design", "needs", "strata_codes"]
+__all__ = ["Term", "cell_columns", "column_labels", "design", "needs", "strata_codes"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,20 @@ def column_labels(terms: Sequence[Term]) -> tuple[str, ...]:
 def design(ds: xr.Dataset, terms: Sequence[Term]) -> NDArray[np.float64]:
     """The design matrix (individuals, terms) without intercept, NaN where missing."""
     return np.concatenate([term.columns(ds) for term in terms], axis=1)
+
+
+def cell_columns(terms: Sequence[Term], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The design matrix with a column more for the reference level of each category.
+
+    The level has none of its own, but sums over all people less those over the others are its.
+    """
+    columns, start = [x], 0
+    for term in terms:
+        stop = start + len(term.labels)
+        if len(term.labels) > 1:
+            columns.append((x[:, start:stop] == 0).all(axis=1, keepdims=True).astype(np.float64))
+        start = stop
+    return np.concatenate(columns, axis=1)
 
 
 def needs(terms: Sequence[Term]) -> tuple[str, ...]:

@@ -80,7 +80,8 @@ def regenie(out: Path, shared: Path, *, example: str = "example", **options: Any
 def regenie_people(folder: Path) -> pd.DataFrame:
     """Covariates, phenotypes and the site of everybody, as text."""
     tables = [
-        pd.read_csv(folder / f"{name}.txt", sep=" ", dtype=str) for name in ("covariates", "phenotype")
+        pd.read_csv(folder / f"{name}.txt", sep=" ", dtype=str)
+        for name in ("covariates", "phenotype")
     ]
     people = tables[0].merge(tables[1], on=["FID", "IID"])
     # Sites of 250, 150 and 100 people.
@@ -217,5 +218,5 @@ def at_random(n: int) -> Callable[[pd.Series], Hashable]:
 BUILDERS: dict[str, Build] = {
     **BY,
     **{f"{name} as one": partial(build, centre_of=one_centre) for name, build in BY.items()},
-    "hapmap at random": partial(hapmap, centre_of=at_random(3)),
+    "hapmap at random": partial(hapmap, centre_of=at_random(2)),
 }

@@ -61,14 +61,6 @@ def test_shard_runs__a_store_without_variants() -> None:
     assert shard_runs(manifest(), labels("1:5", "2:5")) == [("", 0, 2)]
 
 
-@pytest.mark.xfail(strict=True, reason="only the last shard that begins there is looked at")
-def test_shard_runs__more_variants_of_one_position_than_a_shard_holds() -> None:
-    """The cutter may then end a shard, and begin the next, at one position."""
-    both = manifest(shard("1", 100, 200), shard("1", 200, 300))
-    runs = named(shard_runs(both, labels("1:200")))
-    assert {path for path, _, _ in runs} == {"1_100_200", "1_200_300"}
-
-
 def store(*shards: Any) -> Store:
     return Store(Path(), None, manifest(*shards))  # type: ignore[arg-type]
 

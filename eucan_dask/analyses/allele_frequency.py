@@ -94,9 +94,7 @@ class AlleleFrequency(Analysis):
             within="variant_n_called",
             doc="diploid people by genotype of REF and ALT",
         ),
-        PartialSpec(
-            "variant_n_group", CELL, "evidence", doc="fewest people by copies carried"
-        ),
+        PartialSpec("variant_n_group", CELL, "evidence", doc="fewest people by copies carried"),
         PartialSpec("variant_n_cell", CELL, "evidence", doc="fewest people with a genotype"),
         PartialSpec("variant_n_carriers", CELL, "evidence", doc="people with ALT"),
         PartialSpec("variant_n_non_carriers", CELL, "evidence", doc="people called without ALT"),
@@ -106,7 +104,7 @@ class AlleleFrequency(Analysis):
             "called",
             ("variant_n_expected", "variant_n_called", "variant_allele_number"),
             CELL,
-            cells="variant_n_group",
+            cells=("variant_n_group",),
         ),
         Record(
             "alleles",
@@ -120,7 +118,7 @@ class AlleleFrequency(Analysis):
             ("variant_genotype_count",),
             CELL,
             needs=("alleles",),
-            cells="variant_n_cell",
+            cells=("variant_n_cell",),
         ),
     )
     tables: ClassVar[tuple[Table, ...]] = (

@@ -24,7 +24,7 @@ from eucan_dask.newton import (
 )
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
-from eucan_dask.terms import Term, design, needs, strata_codes
+from eucan_dask.terms import Term, cell_columns, design, needs, strata_codes
 
 __all__ = ["CoxRegression"]
 
@@ -151,6 +151,7 @@ class CoxRegression(NewtonRegression):
             event,
             relative_weight(x, state["beta"]),
             (value, score, information),
+            cells=cell_columns(self.terms, x),
             n_effective=int(event.sum()),
             pairs=False,
         )

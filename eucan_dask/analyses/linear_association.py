@@ -26,7 +26,7 @@ from eucan_dask.kernels.linear import least_squares, residual
 from eucan_dask.newton import smallest_cell
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
-from eucan_dask.terms import Term, column_labels, design, needs
+from eucan_dask.terms import Term, cell_columns, column_labels, design, needs
 from eucan_dask.variant import columns_of
 
 __all__ = ["LinearAssociation"]
@@ -112,6 +112,7 @@ class LinearAssociation(IterativeAnalysis):
         _sum("variant_term", ("variants", "terms"), "products of dosages and terms"),
         _sum("variant_trait", BOTH, "products of dosages and traits"),
         PartialSpec("variant_n_cell", PER, "evidence", doc="fewest people by dosage and level"),
+        PartialSpec("variant_n_empty", PER, "evidence", doc="dosages and levels of nobody"),
         PartialSpec("variant_n_carriers", PER, "evidence", doc="people with ALT"),
         PartialSpec("variant_n_non_carriers", PER, "evidence", doc="people called without ALT"),
         PartialSpec("variant_n_case_carriers", PER, "evidence", doc="fewest cases with ALT"),
@@ -135,7 +136,7 @@ class LinearAssociation(IterativeAnalysis):
             ),
             PER,
             roster="all",
-            cells="variant_n_cell",
+            cells=("variant_n_cell", "variant_n_empty"),
             carriers=("variant_n_carriers", "variant_n_non_carriers"),
             cases=("variant_n_case_carriers", "variant_n_control_carriers"),
         ),
@@ -245,6 +246,7 @@ class LinearAssociation(IterativeAnalysis):
         x, y = ds["individual_term"].values[rows], ds["individual_trait"].values[rows]
         n, p = x.shape
         raw = np.concatenate([x, y], axis=1)
+        cells = np.concatenate([cell_columns(self.terms, x), y], axis=1)
         z = raw - raw.mean(axis=0) if n else raw
         sums = dask.delayed(variant_table)(
             ds["call_genotype_packed"].data,
@@ -254,7 +256,7 @@ class LinearAssociation(IterativeAnalysis):
             mean=np.asarray(state["variant_mean"]),
             z=z,
             cases=cases_of(y),
-            levels=levels_of(raw),
+            levels=levels_of(cells),
         )
         width = len(FIELDS) + z.shape[1]
         whole = da.from_delayed(sums, (ds.sizes["variants"], width), dtype=np.float64)
@@ -271,7 +273,7 @@ class LinearAssociation(IterativeAnalysis):
                 "n_individuals": ((), np.int64(n)),
                 "n_effective": ((), effective_number(y)),
                 "n_weight": ((), np.int64(n)),
-                "n_smallest_cell": ((), smallest_cell(raw, np.ones(n, bool), pairs=True)),
+                "n_smallest_cell": ((), smallest_cell(cells, np.ones(n, bool), pairs=True)),
                 "n_intercept": ((), float(n > 0)),
                 "term_product": (("terms", "terms_2"), product[:p, :p]),
                 "term_trait": (("terms", "traits"), product[:p, p:]),

@@ -23,7 +23,7 @@ from eucan_dask.newton import (
 )
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
-from eucan_dask.terms import Term, design, needs
+from eucan_dask.terms import Term, cell_columns, design, needs
 
 __all__ = ["LogisticRegression"]
 
@@ -122,6 +122,7 @@ class LogisticRegression(NewtonRegression):
             y,
             logistic_weight(y, x, state["beta"]),
             logistic_sums(y, x, state["beta"]),
+            cells=cell_columns(self.terms, x),
             n_effective=min(int(y.sum()), int((~y).sum())),
             pairs=True,
         )

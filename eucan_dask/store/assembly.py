@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from eucan_dask.errors import Invalid
 from eucan_dask.variant import contig_name
 
-__all__ = ["LENGTHS", "check_lengths", "check_words"]
+__all__ = ["LENGTHS", "check_inside", "check_lengths", "check_words"]
 
 _NAMES = (*(str(n) for n in range(1, 23)), "X", "Y")
 
@@ -100,6 +100,25 @@ def check_words(text: str, assembly: str, *, where: object) -> None:
     if named and assembly not in named:
         raise Invalid(
             "is of another assembly", where=where, expected=assembly, found=named[0], remedy=_REMEDY
+        )
+
+
+def check_inside(assembly: str, contig: str, position: int, *, where: object) -> None:
+    """Refuse a position beyond the end that a chromosome has in the assembly.
+
+    Raises
+    ------
+    Invalid
+        Naming the length and the position.
+    """
+    length = LENGTHS[assembly].get(contig)
+    if length is not None and position > length + 1:  # VCF calls the telomere length + 1
+        raise Invalid(
+            f"a position beyond the end of contig {contig}",
+            where=where,
+            expected=f"{length} at most in {assembly}",
+            found=position,
+            remedy=_REMEDY,
         )
 
 

@@ -35,7 +35,7 @@ _LIMIT = 2**31 - 2
 Calls = tuple[Int8Array, BoolArray]
 
 
-def scan_bcf(path: Path, header: Header, *, name: Path) -> Scan:
+def scan_bcf(scan: Scan, path: Path, header: Header, *, name: Path) -> None:
     """The pass over a BCF file's records.
 
     Raises
@@ -43,7 +43,6 @@ def scan_bcf(path: Path, header: Header, *, name: Path) -> Scan:
     Invalid
         If the file is cut off, damaged or unsorted; names the record.
     """
-    scan = Scan()
     genotype_key = dictionary(header).get("GT", -1)
     for offset, record, stop in _walk(path, header.body, name):
         where = f"{name}, record {scan.count + 1}"
@@ -59,7 +58,6 @@ def scan_bcf(path: Path, header: Header, *, name: Path) -> Scan:
         scan.has_genotypes |= alleles_in_call > 0
         scan.ploidy = max(scan.ploidy, alleles_in_call)
     scan.has_genotypes &= bool(header.samples)
-    return scan
 
 
 def damaged_record(where: str) -> Invalid:
@@ -149,8 +147,10 @@ def _opened(stretch: Stretch, header: Header) -> Iterator[cyvcf2.VCF]:
         copy.seek(0)
         try:
             variants = cyvcf2.VCF(os.dup(copy.fileno()))
-        except (OSError, ValueError) as error:
-            raise Invalid("the header cannot be read", where=stretch.name) from error
+        except Exception as error:  # cyvcf2 raises nothing narrower
+            raise Invalid(
+                "the header cannot be read", where=stretch.name, remedy="write the file again"
+            ) from error
         yield variants
         variants.close()
 

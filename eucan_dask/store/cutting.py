@@ -29,7 +29,7 @@ class Cut:
 class Cutter:
     """Takes segments in order of reading; gives shards of `SHARD_VARIANTS` at most.
 
-    Variants of one position are in one shard (unless they alone were more than it holds).
+    Variants of one position are in one shard, however many they are.
     """
 
     _contig: str = ""
@@ -80,4 +80,4 @@ def _end(position: Int32Array) -> int:
     if len(position) <= SHARD_VARIANTS:
         return len(position)
     first = int(np.searchsorted(position, position[SHARD_VARIANTS], side="left"))
-    return min(first, SHARD_VARIANTS) or SHARD_VARIANTS
+    return first or int(np.searchsorted(position, position[0], side="right"))

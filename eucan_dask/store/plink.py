@@ -10,7 +10,7 @@ import numpy as np
 from bed_reader import open_bed
 
 from eucan_dask.errors import Invalid
-from eucan_dask.store.assembly import check_lengths
+from eucan_dask.store.assembly import check_inside
 from eucan_dask.store.plink_files import Fileset, fileset, read_fileset
 from eucan_dask.store.records import (
     BoolArray,
@@ -184,13 +184,14 @@ def open_plink(
     """
     if not prefixes:
         raise Invalid("no fileset was given", expected="a prefix, or a .bed file")
-    if fasta is not None:
-        check_lengths(fasta.lengths, assembly, where=fasta.path)
     filesets = [read_fileset(Path(prefix), fasta) for prefix in prefixes]
     first = filesets[0]
     for one in filesets:
         _check_people(first, one)
     runs = _genome_order(filesets)
+    for run in runs:
+        where = run.fileset.bed.with_suffix(".bim")
+        check_inside(assembly, run.contig, run.last, where=where)
     notes = [
         f"{one.bed.name}: the genome has allele 1 of {int(one.swapped.sum()):,} variants, which "
         "were swapped"

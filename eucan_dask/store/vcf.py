@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eucan_dask.errors import Invalid
+from eucan_dask.store.assembly import check_inside
 from eucan_dask.store.bcf import read_bcf, scan_bcf
 from eucan_dask.store.bgzf import as_blocks, compression
 from eucan_dask.store.records import Int8Array, Int64Array, Records
@@ -147,15 +148,40 @@ def open_vcf(
     samples = _same_samples(names, headers)
     files = []
     for done, (name, path, header) in enumerate(zip(names, paths, headers, strict=True)):
-        scan = (scan_bcf if header.binary else scan_text)(path, header, name=name)
+        scan = Scan(tell=_teller(progress, done, len(names), name))
+        (scan_bcf if header.binary else scan_text)(scan, path, header, name=name)
         files.append(_File(name, path, header, scan))
-        if progress:
-            progress(done + 1, len(names), f"{name.name}: {files[-1].scan.count:,} records")
-    return _source(samples, files, reference, notes)
+    runs = _genome_order(files)
+    for contig, file, run in runs:
+        check_inside(assembly, contig, run.last, where=file.name)
+    if reference:
+        _check_contigs(runs, reference)
+    return _source(samples, files, runs, notes)
+
+
+def _teller(
+    progress: Progress | None, done: int, total: int, name: Path
+) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    return lambda count: progress(done, total, f"{name.name}: {count:,} records seen")
+
+
+def _check_contigs(runs: list[tuple[str, _File, Run]], reference: Reference) -> None:
+    for contig, file, run in runs:
+        if contig not in reference.lengths:
+            raise Invalid(
+                f"lacks contig {contig}",
+                where=reference.path,
+                remedy=f"{file.name} has it as {run.contig}: give the FASTA it was called with",
+            )
 
 
 def _source(
-    samples: tuple[str, ...], files: list[_File], reference: Reference | None, notes: list[str]
+    samples: tuple[str, ...],
+    files: list[_File],
+    runs: list[tuple[str, _File, Run]],
+    notes: list[str],
 ) -> VcfSource:
     count = sum(file.scan.count for file in files)
     has_genotypes = bool(samples) and (not count or any(f.scan.has_genotypes for f in files))
@@ -164,15 +190,6 @@ def _source(
             *notes,
             "no genotypes: the records are kept for export, there is nothing to analyse",
         ]
-    runs = _genome_order(files)
-    if reference:
-        for contig, file, run in runs:
-            if contig not in reference.lengths:
-                raise Invalid(
-                    f"lacks contig {contig}",
-                    where=reference.path,
-                    remedy=f"{file.name} has it as {run.contig}: give the FASTA it was called with",
-                )
     kept = samples if has_genotypes else ()
     return VcfSource(
         samples=kept,

@@ -6,7 +6,7 @@ comes, and must then be on the contig and in the order this pass found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 CUT_BYTES = 1 << 20
+_TICK = 100_000
 _LIMIT = 2**31 - 2
 _SEPARATORS = np.zeros(256, dtype=bool)
 _SEPARATORS[[ord("/"), ord("|")]] = True
@@ -93,12 +94,27 @@ class Run:
 
 @dataclass
 class Scan:
-    """What the pass found; `ploidy` is the largest number of alleles in a call, 2 at least."""
+    """What the pass found.
+
+    Parameters
+    ----------
+    runs
+        In the file's order.
+    ploidy
+        The largest number of alleles in a call, 2 at least.
+    has_genotypes
+        Whether a record has GT.
+    count
+        Records.
+    tell
+        Called with the count now and then.
+    """
 
     runs: list[Run] = field(default_factory=list)
     ploidy: int = 2
     has_genotypes: bool = False
     count: int = 0
+    tell: Callable[[int], None] | None = None
     _since: int = 0
 
     def add(self, contig: str, at: Cut, last: int, count: int, size: int, *, where: str) -> None:
@@ -130,6 +146,8 @@ class Scan:
         self._since += size
         run.count += count
         run.last = last
+        if self.tell and (self.count + count) // _TICK > self.count // _TICK:
+            self.tell(self.count + count)
         self.count += count
 
 
@@ -146,7 +164,7 @@ def unsorted_records(
     )
 
 
-def scan_text(path: Path, header: Header, *, name: Path) -> Scan:
+def scan_text(scan: Scan, path: Path, header: Header, *, name: Path) -> None:
     """The pass over a VCF file's lines.
 
     Raises
@@ -154,7 +172,6 @@ def scan_text(path: Path, header: Header, *, name: Path) -> Scan:
     Invalid
         If the file is cut off, damaged or unsorted, or a line is no record; names the record.
     """
-    scan = Scan()
     for at, text, stop in text_lines(path, header.body, None, name=name):
         if not scan.has_genotypes:
             scan.has_genotypes = b"\tGT" in text or b":GT" in text
@@ -163,7 +180,6 @@ def scan_text(path: Path, header: Header, *, name: Path) -> Scan:
         _add_lines(scan, text, at, name)
         scan.runs[-1].stop = stop
     scan.has_genotypes &= bool(header.samples)
-    return scan
 
 
 def _add_lines(scan: Scan, text: bytes, at: list[tuple[int, Offset]], name: Path) -> None:

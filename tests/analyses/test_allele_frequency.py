@@ -135,7 +135,8 @@ def test_finalize__as_plink2(plink2: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = pd.read_csv(tmp_path / "p.acount", sep="\t").set_index("ID")
+    (written,) = tmp_path.glob("p.*count")
+    counts = pd.read_csv(written, sep="\t").set_index("ID")
     case = asked(AlleleFrequency(), labels)
     _, found, _ = run_over(case, [dataset(part) for part in cut(simulated)])
     for v, label in enumerate(labels):

@@ -181,3 +181,28 @@ def test_linear_association__the_one_case_without_the_allele() -> None:
     share = (1 - np.sqrt(1 - 4 * square / n)) / 2
     among_cases = found["variant_trait"][0, 0] + share * found["variant_dosage"][0]
     assert found["association_hidden"][0] or safe(share * n - among_cases)
+
+
+def test_linear_association__the_one_carrier_at_the_reference_level() -> None:
+    """Three levels of 30 people with 1, 12 and 12 carriers: all of them less those of two."""
+    calls = of(29, 1) + of(18, 12) + of(18, 12)
+    ds = genotyped(
+        {V: calls}, sex=["other"] * 30 + ["female"] * 30 + ["male"] * 30, numbers={"y": numbers(90)}
+    )
+    terms = (Term(field="sex", levels=("other", "female", "male")),)
+    found = association(asked(LinearAssociation(traits=(Y,), terms=terms), [V]), ds)
+    dosage = found["variant_dosage"][0]
+    among = found["variant_term"][0] + dosage / 3  # each level is a third of the people
+    assert found["association_hidden"][0] or safe(dosage - among.sum())
+
+
+def test_linear_association__nobody_with_two_copies_where_zeros_are_hidden() -> None:
+    """allele_frequency hides the table; variant_square says that nobody has two copies."""
+    ds = genotyped({V: of(60, 30, 0)}, numbers={"y": numbers(90)})
+    limits = thresholds(K, zeros=True)
+    hidden = []
+    for analysis in (AlleleFrequency(), LinearAssociation(traits=(Y,))):
+        case = asked(analysis, [V])
+        found = release_of(case, ds, "site00", case.request(["site00"]), limits).arrays
+        hidden.append(found[f"{analysis.records[-1].name}_hidden"].item())
+    assert [bool(code) for code in hidden] == [True, True]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -30,29 +30,38 @@ def pooled(program: str, vcf: Path, people: pd.DataFrame, work: Path) -> Path:
 
 
 def counts(program: str, fileset: Path, samples: Iterable[str], work: Path) -> pd.DataFrame:
-    """Of these people by variant: allele_count, allele_number, n_missing, hwe_p_value, joint_p.
-
-    `joint_p` is what plink2 calls P on X: a test of women's proportions and men's frequency at
-    once (Graffelman & Weir 2016). Ours is the one plink2 gives for women alone.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "keep.txt").write_text("\n".join(["#IID", *samples]) + "\n")
-    asked = ("--freq", "counts", "--hardy", "--missing", "variant-only")
-    common: Sequence[str | Path] = ("--pfile", fileset, "--keep", work / "keep.txt")
-    out = plink(program, work / "all", *common, *asked)
-    women = plink(program, work / "women", *common, "--keep-females", "--hardy")
-    found = pd.DataFrame(
+    """Of these people by variant: allele_count, allele_number, n_missing."""
+    common = ("--pfile", fileset, *keep(samples, work))
+    out = plink(program, work / "all", *common, "--freq", "counts", "--missing", "variant-only")
+    return pd.DataFrame(
         {
             "allele_count": column(f"{out}.acount", "ALT_CTS"),
             "allele_number": column(f"{out}.acount", "OBS_CT"),
             "n_missing": column(f"{out}.vmiss", "MISSING_CT"),
         }
     )
-    autosomes, x = column(f"{out}.hardy", "P"), column(f"{women}.hardy.x", "P")
-    joint = column(f"{out}.hardy.x", "P")
-    return found.assign(
-        hwe_p_value=pd.concat([autosomes, x]).astype(float), joint_p=joint.astype(float)
-    )
+
+
+def hardy(program: str, fileset: Path, samples: Iterable[str], work: Path) -> pd.DataFrame:
+    """Of these people by variant: hwe_p_value, and joint_p on X.
+
+    `joint_p` is what plink2 calls P on X: a test of women's proportions and men's frequency at
+    once (Graffelman & Weir 2016). Ours is the one that plink2 gives for women alone.
+    """
+    common = ("--pfile", fileset, *keep(samples, work), "--hardy")
+    out = plink(program, work / "both", *common)
+    women = plink(program, work / "women", *common, "--keep-females")
+    x = column(f"{women}.hardy.x", "P")
+    autosomes = [column(f"{out}.hardy", "P")] if Path(f"{out}.hardy").exists() else []
+    found = pd.concat([*autosomes, x]).astype(float).rename("hwe_p_value").to_frame()
+    return found.assign(joint_p=column(f"{out}.hardy.x", "P").astype(float))
+
+
+def keep(samples: Iterable[str], work: Path) -> tuple[str, Path]:
+    """The flag that keeps only these people."""
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "keep.txt").write_text("\n".join(["#IID", *samples]) + "\n")
+    return ("--keep", work / "keep.txt")
 
 
 def column(path: str, name: str) -> pd.Series:

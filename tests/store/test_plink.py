@@ -155,6 +155,21 @@ def test_ingest_plink__neither_allele_is_the_genomes(tmp_path: Path) -> None:
     assert not (tmp_path / "s" / "eucan.json").exists()
 
 
+def test_open_plink__numbers_for_bases(tmp_path: Path) -> None:
+    """1, 2, 3, 4 are A, C, G, T as in plink 1.9 --alleleACGT; beside letters they are a mistake."""
+    prefix = bim(fileset(tmp_path), "1 a 0 2 1 2", "1 b 0 3 4 3", "1 c 0 4 2 1", "1 d 0 5 3 4")
+    source = open_plink([prefix], assembly="GRCh37")
+    assert [row[3] for row in places(source)] == [("C", "A"), ("G", "T"), ("A", "C"), ("T", "G")]
+    assert calls(source) == [[ALLELES[c] for c in row] for row in COPIES.tolist()]
+    (note,) = source.notes
+    assert note.startswith("f.bim: alleles 1, 2, 3, 4 were read as A, C, G, T")
+    alone = bim(fileset(tmp_path, copies=np.array([[0, 0, -1, 0, 0]])), "1 a 0 2 0 3")
+    assert places(open_plink([alone], assembly="GRCh37")) == [("1", 2, "a", ("G",), 1)]
+    mixed = bim(fileset(tmp_path, copies=COPIES[:2]), "1 a 0 2 1 2", "1 b 0 3 A C")
+    with pytest.raises(Invalid, match=r"line 1: an allele is not made of bases; found '1'"):
+        open_plink([mixed], assembly="GRCh37")
+
+
 def test_open_plink__nobody_has_allele_1(tmp_path: Path) -> None:
     prefix = bim(fileset(tmp_path, copies=np.array([[0, 0, -1, 0, 0]])), "1 a 0 2 0 G")
     source = open_plink([prefix], assembly="GRCh37")
@@ -210,6 +225,10 @@ BAD = {
     "position 0": (edit(".bim", "\t100\t", "\t0\t"), r"f\.bim, line 1: no position.*'0'"),
     "position negative": (edit(".bim", "\t100\t", "\t-5\t"), r"f\.bim, line 1: no position"),
     "position float": (edit(".bim", "\t100\t", "\t1e2\t"), r"f\.bim, line 1: no position"),
+    "beyond the contig": (
+        edit(".bim", "\t130\t", "\t249250623\t"),
+        r"f\.bim: a position beyond the end of contig 1; expected 249250621 at most in GRCh37",
+    ),
     "position huge": (edit(".bim", "\t130\t", "\t3000000000\t"), r"f\.bim, line 4: no position"),
     "allele 2 none": (edit(".bim", "G\tA", "G\t0"), r"f\.bim, line 1: allele 2.*not known"),
     "allele letters": (edit(".bim", "G\tA", "I\tD"), r"f\.bim, line 1: an allele is not.*'I'"),
