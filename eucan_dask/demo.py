@@ -100,7 +100,7 @@ def demo_variants() -> dict[str, float]:
     rng = np.random.default_rng(SEED)
     drawn = dict(VARIANT_FREQUENCY)
     for contig in (*map(str, range(1, 23)), "X"):
-        for position in 3_000_000 + np.sort(rng.choice(60_000_000, 45, replace=False)):
+        for position in 3_000_000 + np.sort(rng.choice(40_000_000, 45, replace=False)):
             ref, alt = rng.permutation(list("ACGT"))[:2]
             drawn[f"{contig}:{position}:{ref}:{alt}"] = float(rng.beta(0.5, 1.5))
     return {label: drawn[label] for label in VariantPanel.of(drawn).labels}

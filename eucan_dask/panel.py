@@ -114,6 +114,15 @@ class Panel:
         """Labels of each dimension."""
         return {"genes": self.genes, "times": self.times, "variants": self.variants}
 
+    def need_variants(self) -> None:
+        """Raise `Invalid` if there are none."""
+        if not self.variants:
+            raise Invalid(
+                "needs variants",
+                where="panel",
+                remedy='add variants_file = "panel.vcf.gz", or variants = ["1:12345:A:G", ...]',
+            )
+
     def align(self, ds: xr.Dataset) -> xr.Dataset:
         """`ds` with its genes replaced by the panel's, in the panel's order.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid
 
-__all__ = ["PAR", "Variant", "columns_of", "contig_name", "contig_order", "in_par", "trim"]
+__all__ = ["KEYS", "PAR", "Variant", "columns_of", "contig_name", "contig_order", "in_par", "trim"]
 
 _CONTIGS = {"23": "X", "24": "Y", "m": "MT", "mt": "MT", "x": "X", "y": "Y"}
 _NUMBERED = re.compile(r"0*([1-9]|1\d|2[0-2])")
@@ -41,6 +41,16 @@ PAR: dict[str, dict[str, tuple[tuple[int, int], ...]]] = {
         "Y": ((1, 2_458_320), (62_122_810, 62_460_029)),
     },
 }
+
+
+# Key columns of a table with rows by variant, from what `columns_of` gives.
+KEYS = (
+    "variant",
+    "contig=variant_contig",
+    "position=variant_position",
+    "ref=variant_ref",
+    "alt=variant_alt",
+)
 
 
 @dataclass(frozen=True, order=True)

@@ -173,6 +173,18 @@ def lines_of(vcf: Path) -> tuple[list[str], list[list[str]]]:
     return lines[:n_meta], [line.split("\t") for line in lines[n_meta:]]
 
 
+def vcf_labels(vcf: Path) -> list[str]:
+    """The variants of a VCF of biallelic records, each once."""
+    _, (_, *rows) = lines_of(vcf)
+    return list(dict.fromkeys(":".join((row[0], row[1], *row[3:5])) for row in rows))
+
+
+def regenie_labels(bim: Path) -> list[str]:
+    """The variants of a .bim, alleles as bases: allele 2 is REF."""
+    rows = [line.split() for line in bim.read_text().splitlines()]
+    return [f"{row[0]}:{row[3]}:{LETTERS[row[5]]}:{LETTERS[row[4]]}" for row in rows]
+
+
 def ingest_part_of_bed(
     prefix: Path, column: str, own: Path, held: pd.DataFrame, **options: Any
 ) -> None:

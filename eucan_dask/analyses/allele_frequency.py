@@ -12,13 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis, Column, Table, View
-from eucan_dask.errors import Invalid
 from eucan_dask.genotype import Inheritance, Ploidy, genotype_columns, sexes
 from eucan_dask.kernels.genotype import FIELDS, lane_mask, smallest, tally
 from eucan_dask.kernels.hardy_weinberg import exact_p_value
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
-from eucan_dask.variant import columns_of
+from eucan_dask.variant import KEYS, columns_of
 
 __all__ = ["AlleleFrequency"]
 
@@ -125,14 +124,7 @@ class AlleleFrequency(Analysis):
         Table(
             "frequency",
             CELL,
-            (
-                "variant",
-                "contig=variant_contig",
-                "position=variant_position",
-                "ref=variant_ref",
-                "alt=variant_alt",
-                "cohort",
-            ),
+            (*KEYS, "cohort"),
             (
                 Column("allele_count"),
                 Column("allele_number", record="called"),
@@ -171,12 +163,7 @@ class AlleleFrequency(Analysis):
         return {"genotypes": ""}
 
     def check(self, panel: Panel) -> None:
-        if not panel.variants:
-            raise Invalid(
-                "needs variants",
-                where="panel",
-                remedy='add variants_file = "panel.vcf.gz", or variants = ["1:12345:A:G", ...]',
-            )
+        panel.need_variants()
 
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         return {**super().coords(panel, cohorts), "genotypes": GENOTYPES}

@@ -27,7 +27,7 @@ from eucan_dask.newton import smallest_cell
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.terms import Term, cell_columns, column_labels, design, needs
-from eucan_dask.variant import columns_of
+from eucan_dask.variant import KEYS, columns_of
 
 __all__ = ["LinearAssociation"]
 
@@ -145,14 +145,7 @@ class LinearAssociation(IterativeAnalysis):
         Table(
             "association",
             BOTH,
-            (
-                "variant",
-                "contig=variant_contig",
-                "position=variant_position",
-                "ref=variant_ref",
-                "alt=variant_alt",
-                "trait",
-            ),
+            (*KEYS, "trait"),
             tuple(
                 map(Column, ("beta", "se", "statistic", "p_value", "n", "frequency")),
             ),
@@ -205,12 +198,7 @@ class LinearAssociation(IterativeAnalysis):
         return len(self.labels) + 1
 
     def check(self, panel: Panel) -> None:
-        if not panel.variants:
-            raise Invalid(
-                "needs variants",
-                where="panel",
-                remedy='add variants_file = "panel.vcf.gz", or variants = ["1:12345:A:G", ...]',
-            )
+        panel.need_variants()
 
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         own = {"terms": self.labels, "terms_2": self.labels, "traits": self.trait_labels}

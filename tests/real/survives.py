@@ -305,7 +305,12 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         found = [survey(asked, SHARED, Path(folder) / asked.name) for asked in SURVEYS]
-    sys.stdout.write(markdown(found))
+        sys.path[:0] = [str(HERE), str(HERE.parent)]  # as tests/real/conftest.py does
+        genotypes = importlib.import_module("survives_genotypes")
+        kept = [
+            genotypes.kept(study, SHARED, Path(folder) / study.name) for study in genotypes.STUDIES
+        ]
+    sys.stdout.write("\n".join([markdown(found), genotypes.markdown(kept)]))
     return 0
 
 

@@ -70,4 +70,5 @@ def test_survives__a_hidden_count_is_nowhere(found: list[survives.Survived]) -> 
 
 def test_survives__the_document_is_in_step(found: list[survives.Survived]) -> None:
     """If not: python tests/real/survives.py > docs/personal.md."""
-    assert DOCUMENT.read_text(encoding="utf-8") == survives.markdown(found)
+    tumours, _, _ = DOCUMENT.read_text(encoding="utf-8").partition("\n## Genotypes\n")
+    assert tumours == survives.markdown(found)

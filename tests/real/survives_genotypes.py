@@ -1,0 +1,215 @@
+"""What the rules would leave of public genotypes if they were personal, for docs/personal.md."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from genomes import BUILDERS, POPULATIONS, asthma_alleles, regenie_labels, vcf_labels
+
+from eucan_dask.analyses.allele_frequency import AlleleFrequency
+from eucan_dask.analyses.linear_association import LinearAssociation
+from eucan_dask.analysis import Analysis
+from eucan_dask.cohort import Cohort
+from eucan_dask.errors import Refused
+from eucan_dask.federation import Federation
+from eucan_dask.panel import Panel
+from eucan_dask.result import Result, SiteOutcome, joined
+from eucan_dask.terms import Term
+from eucan_dask.variant_panel import VariantPanel
+
+HERE = Path(__file__).resolve().parent
+PURPOSE = "DUO:0000006"
+EVERYBODY = (Cohort("everybody"),)
+BY_POPULATION = tuple(
+    Cohort.of(name, {"field": "population", "equals": name}) for name in POPULATIONS
+)
+# Belgium (14 people) and Estonia (6) have too few for 10 with ALT and 10 without.
+LARGE = "Australia France Germany Norway Spain Sweden Switzerland UK".split()
+IN_LARGE = (Cohort.of("large", {"field": "country", "in": LARGE}),)
+SEX = Term("sex", levels=("female", "male"))
+HWE = "Hardy-Weinberg test"
+
+
+@dataclass(frozen=True)
+class Question:
+    """An analysis of everybody, or of these cohorts."""
+
+    title: str
+    analysis: Analysis
+    cohorts: tuple[Cohort, ...] = EVERYBODY
+
+    @property
+    def tier(self) -> str:
+        """The least that the recommended policy asks for."""
+        return "registered" if self.analysis.kind == "variant_counts" else "controlled"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A federation of `genomes`, its variants and what is asked of them."""
+
+    name: str
+    title: str
+    variants: Callable[[Path], Sequence[str]]
+    questions: tuple[Question, ...]
+
+
+FREQUENCY = Question("`allele_frequency` everybody", AlleleFrequency())
+STUDIES = (
+    Study(
+        "hapmap",
+        "HapMap: 279 people, 4 sites, 9,087 variants",
+        lambda shared: vcf_labels(shared / "germline_hapmap" / "hapmap_279.vcf.gz"),
+        (
+            FREQUENCY,
+            Question("`allele_frequency` by population", AlleleFrequency(), BY_POPULATION),
+            Question(
+                "`linear_association` being male ~ dosage",
+                LinearAssociation(traits=(Term("male"),)),
+            ),
+        ),
+    ),
+    Study(
+        "regenie",
+        "The example of regenie: 500 people, 3 sites, 1,000 variants",
+        lambda shared: regenie_labels(shared / "gwas_regenie" / "example.bim"),
+        (
+            FREQUENCY,
+            Question(
+                "`linear_association` Y1 ~ dosage + V1 + V2 + V3",
+                LinearAssociation(traits=(Term("y1"),), terms=(Term("v1"), Term("v2"), Term("v3"))),
+            ),
+        ),
+    ),
+    Study(
+        "asthma",
+        "Asthma: 1,578 people, 10 sites, 51 variants",
+        lambda shared: tuple(asthma_alleles(shared)["variant"]),
+        (
+            FREQUENCY,
+            Question("`allele_frequency` without Belgium and Estonia", AlleleFrequency(), IN_LARGE),
+            Question(
+                "`linear_association` body-mass index ~ dosage + age",
+                LinearAssociation(traits=(Term("body_mass_index"),), terms=(Term("age"),)),
+            ),
+            Question(
+                "`linear_association` body-mass index ~ dosage + age + sex",
+                LinearAssociation(traits=(Term("body_mass_index"),), terms=(Term("age"), SEX)),
+            ),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table with `suppressed`, and how the sites answered each block; none if refused."""
+
+    table: pd.DataFrame | None
+    outcomes: tuple[SiteOutcome, ...]
+    refusal: str = ""
+
+    @property
+    def sites(self) -> list[str]:
+        """Those that took part."""
+        return sorted({o.site for o in self.outcomes if o.status == "answered"})
+
+    def rules(self, records: Sequence[str]) -> str:
+        """The rules that hid something of these records, and at how many sites."""
+        hit = {
+            (finding.rule, outcome.site)
+            for outcome in self.outcomes
+            for finding in outcome.findings
+            if finding.record in records and outcome.status == "answered"
+        }
+        rules = sorted({rule for rule, _ in hit} - {"needed_records"})
+        told = [f"`{rule}` at {sum(one == rule for one, _ in hit)}" for rule in rules]
+        return ", ".join(told) or "nothing"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left of a study: for each question, of the sites and of one site with everybody."""
+
+    study: Study
+    answers: tuple[tuple[Question, Answer, Answer], ...]
+
+
+def kept(study: Study, shared: Path, work: Path) -> Kept:
+    """Everything asked of one study, in personal stores made under `work`."""
+    names = {"sites": study.name, "one": f"{study.name} as one"}
+    options = {"data_class": "personal", "policy": "recommended"}
+    variants = tuple(study.variants(shared))
+    files = [BUILDERS[name](work / part, shared, **options) for part, name in names.items()]
+    answers = []
+    for question in study.questions:
+        pair = []
+        for file in files:
+            with Federation.open(file) as federation:
+                pair.append(put(federation, question, variants))
+        answers.append((question, *pair))
+    return Kept(study, tuple(answers))
+
+
+def put(federation: Federation, question: Question, variants: Sequence[str]) -> Answer:
+    """The answer, block by block, as the first question its sites are ever asked."""
+    for member in federation.members:
+        site = member.link._site
+        shutil.rmtree(site.directory / "node", ignore_errors=True)
+        site.__dict__.pop("ledger", None)
+    asked = VariantPanel.of(variants)
+    request = federation.request(
+        question.analysis,
+        purpose=PURPOSE,
+        cohorts=question.cohorts,
+        panel=Panel(variants=next(asked.blocks())),
+        tier=question.tier,
+    )
+    try:
+        results: list[Result] = list(federation.scan(request, asked))
+    except Refused as refusal:
+        return Answer(None, (), refusal.rule)
+    outcomes = tuple(outcome for result in results for outcome in result.outcomes)
+    return Answer(joined(results).to_dataframe(), outcomes)
+
+
+def told(question: Question, answer: Answer, n_sites: int) -> str:
+    """An answer in words: what is left, and which rules hid the rest."""
+    if answer.table is None:
+        return f"refused: `{answer.refusal}`"
+    shown = ~answer.table["suppressed"]
+    if question.analysis.kind == "variant_counts":
+        tested = shown & answer.table["hwe_p_value"].notna()
+        parts = [
+            f"frequency of {share(shown)}; fell by {answer.rules(('called', 'alleles'))}",
+            f"{HWE} of {share(tested)}; fell by {answer.rules(('genotypes',))}",
+        ]
+    else:
+        parts = [f"{share(shown)}; fell by {answer.rules(('association',))}"]
+    lost = sorted({o.site for o in answer.outcomes} - set(answer.sites))
+    if lost:
+        rules = {f"`{f.rule}`" for o in answer.outcomes if o.site in lost for f in o.findings}
+        parts.append(f"{len(lost)} of {n_sites} sites refused: {', '.join(sorted(rules))}")
+    return "; ".join(parts)
+
+
+def share(which: pd.Series) -> str:
+    """How many rows, and of how many."""
+    return f"{int(which.sum()):,} of {len(which):,} ({100 * which.mean():.1f} %)"
+
+
+def markdown(found: Sequence[Kept]) -> str:
+    """The part of the document."""
+    parts = [HERE.joinpath("survives_genotypes.md").read_text(encoding="utf-8")]
+    for one in found:
+        lines = [f"### {one.study.title}", "", "| asked | sites | one site |", "|---|---|---|"]
+        for question, sites, pooled in one.answers:
+            n = len({outcome.site for outcome in sites.outcomes})
+            cells = (question.title, told(question, sites, n), told(question, pooled, 1))
+            lines.append("| " + " | ".join(cells) + " |")
+        parts.append("\n".join([*lines, ""]))
+    return "\n".join(parts)
