@@ -14,7 +14,7 @@ from cohorts import federate, one_centre
 
 from eucan_dask.store.ingest_variants import ingest_plink, ingest_vcf
 
-REAL = Path(__file__).parent / "real"
+REAL = Path(__file__).parent
 LETTERS = {"1": "A", "2": "C", "D": "A", "d": "C"}  # for alleles that are no bases
 POPULATIONS = ("CEU", "HCB", "JPT", "YRI")
 FIXED = 9  # columns of a VCF before its samples'
