@@ -159,12 +159,17 @@ class Result:
 
 
 def together(outcomes: Sequence[SiteOutcome]) -> SiteOutcome:
-    """How a site answered all blocks of a run: the last one's words, everything spent added up."""
+    """How a site answered all blocks of a run: what it spent and hid, added up."""
     sums = {
         name: sum(getattr(o, name) for o in outcomes)
         for name in ("n_tasks", "seconds", "bytes_in", "bytes_out")
     }
-    return replace(outcomes[-1], **sums)
+    hidden: dict[tuple[str, str], Finding] = {}
+    for finding in (f for outcome in outcomes for f in outcome.findings):
+        before = hidden.get((finding.rule, finding.record))
+        n_hidden = finding.n_hidden + (before.n_hidden if before else 0)
+        hidden[finding.rule, finding.record] = replace(finding, n_hidden=n_hidden)
+    return replace(outcomes[-1], findings=tuple(hidden.values()), **sums)
 
 
 def joined(results: Sequence[Result]) -> Result:

@@ -82,20 +82,28 @@ def min_carriers(
 ) -> xr.DataArray | None:
     """People with the alternate allele, and without, are enough; and among cases and controls.
 
-    The code does not say which of them is not: the count of alleles would be narrowed.
+    The code does not say which of them is not: the count of alleles would be narrowed. A site where
+    fewer people are called than carriers and others must be can never show a variant: it is left
+    out with all it counted, whatever the genotypes, and the other sites' answer stands.
     """
     limits = case.thresholds
     pairs = (
         (record.carriers, (limits.min_carriers, limits.min_non_carriers)),
         (record.cases, (limits.min_case_carriers, limits.min_control_carriers)),
     )
-    few = None
+    mask = None
+    for other in case.analysis.records:
+        if other.carriers and other.carriers[0] in case.arrays:
+            if other.name == record.name or record.name in other.needs:
+                n_called = case.arrays[other.carriers[0]] + case.arrays[other.carriers[1]]
+                never = n_called < limits.min_carriers + limits.min_non_carriers
+                mask = _codes(never, Hidden.SUPPORT)
     for names, least in pairs:
         for name, limit in zip(names or (), least, strict=bool(names)):
             if name in case.arrays:  # evidence stays at the site: the pool has none
-                small = case.arrays[name] < limit
-                few = small if few is None else few | small
-    return None if few is None else _codes(few, Hidden.WHOLE)
+                code = _codes(case.arrays[name] < limit, Hidden.WHOLE)
+                mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
 
 
 def one_mean(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:

@@ -44,7 +44,7 @@ def test_survives__frequencies_are_those_of_enough_people_at_every_site(
 ) -> None:
     """By the packaged counts alone: 10 carriers and 10 others; for the test 10 of each genotype.
 
-    A population with fewer than 10 calls takes no part.
+    A population with fewer than 20 calls can never have both, and takes no part.
     """
     answer = found["hapmap"].answers[0][1].table.set_index("variant").loc[counted.index]
     alleles, number = (pd.Series(0, index=counted.index) for _ in range(2))
@@ -52,7 +52,7 @@ def test_survives__frequencies_are_those_of_enough_people_at_every_site(
     for population in POPULATIONS:
         rows = counted[population]
         called = rows[GENOTYPES].sum(axis=1)
-        enough = called >= LEAST
+        enough = called >= 2 * LEAST
         stands &= ~enough | ((rows["het"] + rows["hom_alt"] >= LEAST) & (rows["hom_ref"] >= LEAST))
         tested &= ~enough | (rows[GENOTYPES] >= LEAST).all(axis=1)
         alleles += (rows["het"] + 2 * rows["hom_alt"]) * enough
