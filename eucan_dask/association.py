@@ -11,7 +11,7 @@ from eucan_dask.genotype import Inheritance, Ploidy
 from eucan_dask.kernels.genotype import MISSING, smallest, tiles, unpack
 from eucan_dask.kernels.linear import variant_sums
 
-__all__ = ["COUNTS", "FIELDS", "cases_of", "effective_number", "variant_table"]
+__all__ = ["COUNTS", "FIELDS", "effective_number", "variant_table"]
 
 FIELDS = (
     "variant_n_called",
@@ -27,11 +27,6 @@ FIELDS = (
 COUNTS = ("variant_n_called", *FIELDS[3:])
 
 
-def cases_of(y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cases of each trait of two values, the higher one (N, traits of that kind)."""
-    return levels_of(y)
-
-
 def levels_of(columns: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Who has the higher value, for each column of two values, whatever they are."""
     if not columns.size:
@@ -43,7 +38,7 @@ def levels_of(columns: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def effective_number(y: NDArray[np.float64]) -> np.int64:
     """People, or the fewer of cases and controls of a yes/no trait."""
-    cases = cases_of(y)
+    cases = levels_of(y)
     return np.int64(min([y.shape[0], *cases.sum(axis=0), *(~cases).sum(axis=0)]))
 
 

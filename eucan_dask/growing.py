@@ -87,7 +87,7 @@ class Growing:
         zarr.consolidate_metadata(group.store)
 
     def append(self, result: Result) -> None:
-        """Add a block, and force it to disk."""
+        """Add a block; its rows are forced to disk."""
         for table in self.analysis.tables:
             frame, path = result.to_dataframe(table.name), self.paths()[table.name]
             if DIM not in table.dims:

@@ -192,7 +192,7 @@ def _from_vcf(path: Path) -> Iterator[tuple[str, Variant]]:
                 yield where, _checked(f"{record.CHROM}:{record.POS}:{record.REF}:{alt}", where)
     except EucanError:
         raise
-    except Exception as error:  # noqa: BLE001 - cyvcf2 raises no other for what it cannot parse
+    except Exception as error:  # cyvcf2 raises no other for what it cannot parse
         raise Invalid("the variants file cannot be read", where=path) from error
 
 

@@ -15,7 +15,6 @@ from eucan_dask.analysis import Column, IterativeAnalysis, State, Table, View
 from eucan_dask.association import (
     COUNTS,
     FIELDS,
-    cases_of,
     effective_number,
     levels_of,
     variant_table,
@@ -243,7 +242,7 @@ class LinearAssociation(IterativeAnalysis):
             sex=ds["individual_male_female"].values[rows],
             mean=np.asarray(state["variant_mean"]),
             z=z,
-            cases=cases_of(y),
+            cases=levels_of(y),
             levels=levels_of(cells),
         )
         width = len(FIELDS) + z.shape[1]
