@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import xarray as xr
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from eucan_dask import wire
 from eucan_dask.analysis import IterativeAnalysis, State
@@ -46,7 +46,7 @@ class Rounds:
 
     Parameters
     ----------
-    members, min_sites, thresholds
+    members, min_sites, thresholds, key
         Those of the federation.
     known
         What is known of each site so far, by name.
@@ -55,6 +55,7 @@ class Rounds:
     members: Sequence[Member]
     min_sites: int
     thresholds: Thresholds
+    key: Ed25519PrivateKey
     progress: Progress | None
     known: dict[str, Asked] = field(default_factory=dict)
 
@@ -66,8 +67,7 @@ class Rounds:
             if any(r.roster == "run" for r in analysis.records) and len(releases) < len(
                 request.roster
             ):
-                roster = request.roster.keep(release.site for release in releases)
-                request = replace(request, roster=roster, round=0, history=())
+                request = request.keep(release.site for release in releases)
                 continue
             total = combine(analysis, request.coords, releases)
             state = request.state()
@@ -81,7 +81,7 @@ class Rounds:
             return request, pooled, state
 
     def _round(self, request: Request) -> list[Release]:
-        raw = wire.encode_request(request)
+        raw = wire.encode_request(request, self.key)
         asked = [m for m in self.members if m.name in request.roster]
         members = {member.name: member for member in asked}
         side_by_side(
@@ -109,7 +109,9 @@ class Rounds:
         broken = False
         try:
             answer = member.link.send(raw)
-            release = wire.decode_release(answer, request, member.key)
+            release = wire.decode_release(
+                answer, request, member.key, digest=wire.request_digest(raw), own=self.key
+            )
             if release.site != member.name:
                 raise Invalid("comes from another site", found=release.site)
             outcome = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,16 +24,19 @@ from eucan_dask.hello import encode_hello
 from eucan_dask.imputation import Means
 from eucan_dask.keys import derive, read_private
 from eucan_dask.ledger import Ledger
+from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Partial, Release, labelled
+from eucan_dask.parties import Parties
 from eucan_dask.policy import TIERS, Policy
+from eucan_dask.pool_thresholds import laxer
 from eucan_dask.request import Request, history_digests
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions
 
 __all__ = ["AnalysisSet", "Site", "allowed", "analysis_set"]
 
-FORMAT = 1
+FORMAT = 2
 DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genotype": "genotypes"}
 
 
@@ -62,25 +66,24 @@ class Site:
         self._set: AnalysisSet | None = None
 
     def _read(self, path: Path) -> None:
-        text = config.Key(str)
+        text, remedy = config.Key(str), 'add parties = "parties.toml", then set format = 2'
         table = config.check(
-            config.read(path),
+            config.read_format(path, FORMAT, remedy=remedy),
             {
                 "format": config.Key(int),
-                **dict.fromkeys(("name", "store", "policy", "node"), text),
+                **dict.fromkeys(("name", "store", "policy", "parties", "node"), text),
                 "mailbox": config.Key(str, default=""),
                 "keys": config.Key(dict),
                 "cluster": config.Key(dict),
             },
             where=str(path),
         )
-        if table["format"] != FORMAT:
-            raise Invalid("unknown format", where=path, expected=FORMAT, found=table["format"])
         keys = config.check(
             table["keys"], {"private": text, "public": text}, where=f"{path} [keys]"
         )
         self.name: str = table["name"]
         self.policy = Policy.read(self.directory / table["policy"])
+        self.parties = Parties.read(self.directory / table["parties"])
         self._store_path = (self.directory / table["store"]).resolve()
         self._node: Path = self.directory / table["node"]
         named: str = table["mailbox"]
@@ -132,8 +135,11 @@ class Site:
 
     def hello(self) -> dict[str, Any]:
         """What may be told before any question: catalogue and versions; opens no cluster."""
+        public, signature = sign_mask_key(self._key, self.name)
         return {
             "site": self.name,
+            "mask_key": public,
+            "mask_key_signature": signature,
             "public_policy": self.policy.public,
             "versions": package_versions(),
             "code_digest": code_digest(),
@@ -144,25 +150,37 @@ class Site:
         """The hello as signed JSON."""
         return encode_hello(self.hello(), self._key)
 
+    def admits(self, raw: bytes) -> bool:
+        """Whether a request is signed by somebody who may ask; nothing else of it is read."""
+        try:
+            wire.signer(raw, self.parties.asker_keys)
+        except Refused:
+            return False
+        return True
+
     def answer(self, raw: bytes) -> bytes:
         """The signed release for a request as bytes. A refusal is a release without values."""
-        request = wire.decode_request(raw)
+        digest = wire.request_digest(raw)
+        try:
+            request = wire.decode_request(raw, self.parties.asker_keys)
+        except Refused as refusal:
+            release = _refused(Release(self.name, "", 0, "", status="refused"), refusal)
+            return wire.encode_release(release, self._key, digest=digest)
         blank = Release(
             self.name, request.run, request.round, request.analysis.name, status="refused"
         )
         try:
             release = self._release(request, blank)
         except Refused as refusal:
-            finding = Finding(refusal.rule, message=refusal.remedy)
-            release = replace(blank, status="refused", findings=(finding,))
+            release = _refused(blank, refusal)
         except Invalid as mistake:
             finding = Finding("request", message=str(mistake))
             release = replace(blank, status="invalid", findings=(finding,))
-        header = {**release.header, "request": wire.request_digest(raw)}
-        return wire.encode_release(replace(release, header=header), self._key)
+        return wire.encode_release(release, self._key, digest=digest, request=request)
 
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
+        self.parties.check(request, self.name)
         allowed(request, self.policy, self.name)
         self.ledger.check_rounds(request.question, history_digests(request))
         people = self._analysis_set(request)
@@ -187,7 +205,7 @@ class Site:
             "freeze": self.store.manifest.digest,
             "data_class": self.store.manifest.data_class,
             "n_tasks": self.cluster.n_tasks - tasks,
-            "seconds": round(time.perf_counter() - start, 1),
+            "seconds": math.ceil(time.perf_counter() - start),
         }
         release = gate.release(
             partial, policy=self.policy, case=case, template=replace(blank, header=header)
@@ -242,6 +260,10 @@ class Site:
         )
 
 
+def _refused(blank: Release, refusal: Refused) -> Release:
+    return replace(blank, findings=(Finding(refusal.rule, message=refusal.remedy),))
+
+
 def allowed(request: Request, policy: Policy, site: str) -> None:
     """Refuse what the policy does not allow, before any data are read.
 
@@ -263,6 +285,8 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("allow.tiers", f"tiers allowed: {', '.join(policy.tiers)}")
     if request.roster.aggregator not in policy.aggregators:
         raise Refused("allow.aggregators", f"allowed: {', '.join(policy.aggregators)}")
+    if request.roster.aggregator != "none" and laxer(request.pool, policy.thresholds):
+        raise Refused("pool_thresholds", "judge the pool as strictly as each site its own answers")
     if request.roster.aggregator != "none":
         raise Refused("aggregator", 'this version offers aggregator = "none"')
     least = dict(policy.kind_tier).get(kind)
