@@ -170,6 +170,7 @@ class Site:
             self.name, request.run, request.round, request.analysis.name, status="refused"
         )
         try:
+            self.parties.check(request, self.name)
             release = self._release(request, blank)
         except Refused as refusal:
             release = _refused(blank, refusal)
@@ -180,7 +181,6 @@ class Site:
 
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
-        self.parties.check(request, self.name)
         allowed(request, self.policy, self.name)
         self.ledger.check_rounds(request.question, history_digests(request))
         people = self._analysis_set(request)
