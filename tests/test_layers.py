@@ -114,6 +114,9 @@ FORBIDDEN_TO_ANALYSES = (
     "structural",
     "ledger",
     "wire",
+    "message",
+    "keys",
+    "parties",
     "site",
     "store",
     "clusters",
@@ -142,9 +145,10 @@ def test_analyses__see_nothing_of_gate_site_and_federation(name: str) -> None:
 COORDINATOR_SIDE = (
     *those("federation", "rounds", "greet", "waiting", "links.mailbox", "mailbox", "hello"),
     *those("total", "result", "request", "run", "job", "report", "catalogue"),
+    *those("wire", "message", "received", "mask_keys", "pool_thresholds"),
 )
 SITE_SIDE = (
-    *those("site", "site_pass", "mailbox", "hello"),
+    *those("site", "site_pass", "mailbox", "hello", "parties", "wire", "message"),
     *those("block", "clusters", "store", "gate", "ledger"),
 )
 
@@ -152,7 +156,7 @@ SITE_SIDE = (
 @pytest.mark.parametrize("name", COORDINATOR_SIDE)
 def test_coordinator__sees_nothing_of_site_store_cluster_and_ledger(name: str) -> None:
     path = MODULES[name]
-    walls = ("site", "store", "clusters", "ledger")
+    walls = ("site", "parties", "store", "clusters", "ledger")
     assert not inside(own(path), *walls)
     assert not inside(reached(path), *walls)
 
