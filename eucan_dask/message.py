@@ -50,17 +50,15 @@ def pack(header: Mapping[str, Any], arrays: Arrays, *, width: int = 0) -> bytes:
 
 
 def unpack(
-    raw: bytes, *, max_bytes: int = MAX_BYTES, max_header: int = MAX_HEADER
+    raw: bytes, *, max_header: int = MAX_HEADER
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and arrays of a message; the arrays are views of its bytes.
 
     Raises
     ------
     Invalid
-        If it is not exactly one whole message of this version, or larger than it may be.
+        If it is not exactly one whole message of this version, or its header is too large.
     """
-    if len(raw) > max_bytes:
-        raise Invalid("is too large", where="wire", expected=f"at most {max_bytes} bytes")
     if begins(raw) > max_header:
         raise Invalid("has a header that does not fit", where="wire")
     header, offset = _open(raw)

@@ -410,6 +410,10 @@ def test_decode__more_than_allowed_is_refused_unread() -> None:
     with pytest.raises(Invalid, match="too large"):
         decode_request(raw, max_bytes=len(raw) - 1)
     decode_request(raw, max_bytes=len(raw))
+    answer = sent()
+    with pytest.raises(Invalid, match="too large"):
+        received(answer, max_bytes=len(answer) - 1)
+    received(answer, max_bytes=len(answer))
 
 
 @pytest.mark.parametrize(
