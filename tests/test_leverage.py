@@ -78,7 +78,7 @@ def test_span__a_copy_grows_on_its_own() -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data(), least=st.integers(2, 4))
 def test_decide__no_combination_rests_on_fewer_people(data: st.DataObject, least: int) -> None:
-    """The theorem, by enumeration: for every small set of people, is a vector of the span on it?"""
+    """The theorem, by enumeration: no vector of the span rests on few people."""
     n = data.draw(st.integers(6, 10))
     subsets = st.lists(st.sets(st.integers(0, n - 1)), min_size=1, max_size=12)
     span = Span(n)
