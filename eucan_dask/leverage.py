@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-__all__ = ["EMPTY_SHAPE", "Column", "Span", "Verdict", "decide"]
+__all__ = ["EMPTY_SHAPE", "Column", "Projection", "Span", "Verdict", "decide", "near"]
 
 Bool = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
@@ -223,7 +223,7 @@ def decide(
         if span.raised(seen)[touched].max() < 1 / (least - 1) - 1e-9:
             return Verdict("new", members, seen)
     kind = "refused"
-    for other in _near(span, seen, least):
+    for other in near(span, seen, least):
         if allowed is not None and (other & ~allowed).any():
             continue
         found = span.project(other)
@@ -240,7 +240,7 @@ def _in_shape(span: Span, seen: Projection, shape: bytes) -> bool:
     return all(span.shapes[part] == shape for part in parts)
 
 
-def _near(span: Span, seen: Projection, least: int) -> Iterator[Bool]:
+def near(span: Span, seen: Projection, least: int) -> Iterator[Bool]:
     """Candidates fewer than `least` people away: the projection, rounded; columns; nobody."""
     rounded = np.rint(seen.members - seen.residual)
     if np.isin(rounded, (0, 1)).all():

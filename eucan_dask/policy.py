@@ -146,22 +146,7 @@ class Policy:
                 found=top["format"],
                 remedy="write a new one with `eucan-dask site init` and copy your numbers over",
             )
-        limits = config.check(
-            top["limits"],
-            {
-                "max_rounds": _INT,
-                "max_bytes": _INT,
-                "max_blocks": _INT,
-                "min_grid_days": _NUMBER,
-                "max_refusals": _INT,
-            },
-            where=f"{where} [limits]",
-        )
-        exposure = config.check(
-            top["exposure"], dict.fromkeys(TIERS, _NUMBER), where=f"{where} [exposure]"
-        )
-        for name, value in {**limits, **exposure}.items():
-            _check_number(value, f"{where} {name}")
+        limits, exposure = _limits(top, where)
         allow = config.check(
             top["allow"],
             dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
@@ -185,6 +170,18 @@ class Policy:
             kind_tier=tuple(tiers.items()),
             public=top["public"],
         )
+
+
+def _limits(top: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables `[limits]` and `[exposure]`."""
+    ints = ("max_rounds", "max_bytes", "max_blocks", "max_refusals")
+    keys = {**dict.fromkeys(ints, _INT), "min_grid_days": _NUMBER}
+    limits = config.check(top["limits"], keys, where=f"{where} [limits]")
+    tiers = dict.fromkeys(TIERS, _NUMBER)
+    exposure = config.check(top["exposure"], tiers, where=f"{where} [exposure]")
+    for name, value in {**limits, **exposure}.items():
+        _check_number(value, f"{where} {name}")
+    return limits, exposure
 
 
 def _check_number(value: float, where: str) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
 from eucan_dask.analysis import Analysis
+from eucan_dask.asking import asking, membership_note
 from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
 from eucan_dask.cohort import Cohort, known, membership
@@ -22,7 +23,7 @@ from eucan_dask.errors import Invalid, Refused, unknown
 from eucan_dask.hello import encode_hello
 from eucan_dask.imputation import Means
 from eucan_dask.keys import derive, read_private
-from eucan_dask.ledger import Ledger
+from eucan_dask.ledger import Entry, Ledger
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.policy import TIERS, Policy
@@ -38,11 +39,15 @@ DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genot
 
 @dataclass(frozen=True)
 class AnalysisSet:
-    """Who answers: members by the criteria, and people used, both (individuals, cohorts)."""
+    """Who answers: members by the criteria, and people used, both (individuals, cohorts).
+
+    `eligible`, (individuals,), says whose needed fields are known.
+    """
 
     question: tuple[object, ...]
     individuals: tuple[str, ...]
     criteria: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
     used: NDArray[np.bool_]
 
 
@@ -164,8 +169,20 @@ class Site:
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
         allowed(request, self.policy, self.name)
-        self.ledger.check_rounds(request.question, history_digests(request))
+        chain = (request.question, *history_digests(request))
+        self.ledger.check_rounds(request.question, chain[1:])
+        self.ledger.one_request(request.run, request.round, request.roster.sites, chain[-1])
         people = self._analysis_set(request)
+        decision = self.ledger.decide(
+            asking(
+                request,
+                self.policy,
+                individuals=people.individuals,
+                criteria=people.criteria,
+                eligible=people.eligible,
+            )
+        )
+        people = replace(people, used=decision.used)
         tasks = self.cluster.n_tasks
         partial = self._compute(request, people)
         means, ids = Means.of(request, partial, self.policy), people.individuals
@@ -186,13 +203,14 @@ class Site:
         header = {
             "freeze": self.store.manifest.digest,
             "data_class": self.store.manifest.data_class,
+            **membership_note(self.policy),
             "n_tasks": self.cluster.n_tasks - tasks,
             "seconds": round(time.perf_counter() - start, 1),
         }
         release = gate.release(
             partial, policy=self.policy, case=case, template=replace(blank, header=header)
         )
-        self._record(request, people)
+        self.ledger.record(decision, self._entry(request))
         if means is not None:
             self.ledger.remember_means(ids, people.used, means.few)
         self.ledger.answered(request.question, request.round)
@@ -227,18 +245,12 @@ class Site:
             raise Invalid("the analysis returns what it does not declare", found=undeclared)
         return Partial(xr.Dataset({name: (dims[name], a) for name, a in arrays.items()}))
 
-    def _record(self, request: Request, people: AnalysisSet) -> None:
-        thresholds = self.policy.thresholds
-        self.ledger.check_and_record(
-            people.individuals,
-            criteria=people.criteria,
-            used=people.used,
-            summands=request.analysis.summands(request.panel),
-            least=thresholds.min_cohort_difference,
-            smallest=thresholds.min_individuals,
+    def _entry(self, request: Request) -> Entry:
+        return Entry(
             run=request.run.partition("-")[0],  # all blocks of a run are one
             analysis=request.analysis.name,
             freeze=self.store.manifest.digest,
+            tier=request.tier,
         )
 
 
@@ -309,4 +321,5 @@ def analysis_set(
         eligible &= known(ds, name)
     ids = tuple(map(str, ds["individual_id"].values))
     question = (analysis, cohorts, complete)
-    return AnalysisSet(question, ids, criteria, criteria & eligible[:, np.newaxis])
+    used = criteria & eligible[:, np.newaxis]
+    return AnalysisSet(question, ids, criteria, eligible, used)

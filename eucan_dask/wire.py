@@ -43,6 +43,7 @@ SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL
 RELEASE_HEADER = {
     "freeze": config.Key(str, default=""),
     "data_class": config.Key(str, default=""),
+    "membership": config.Key(str, default=""),
     "n_tasks": config.Key(int, default=0),
     "request": config.Key(str, default=""),
     "seconds": config.Key(int | float, default=0),

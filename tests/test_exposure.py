@@ -47,7 +47,7 @@ def test_shares__adds_the_cohorts_a_person_is_in() -> None:
 def power(genotypes: np.ndarray, n: int, seed: int) -> float:
     """Power at 1 % false alarms of the likelihood ratio over genotype counts of n people."""
     rng = np.random.default_rng(seed)
-    pool = rng.multinomial(n, genotypes, size=(1000, len(genotypes)))  # repeats, variants, genotypes
+    pool = rng.multinomial(n, genotypes, size=(1000, len(genotypes)))  # repeats by variant
     told = np.log((pool + 0.5) / (n + 1.5) / genotypes)
 
     def score(chances: np.ndarray) -> np.ndarray:
