@@ -101,6 +101,10 @@ class Parties:
         """Public keys of those who may ask, in hexadecimal."""
         return frozenset(public_hex(asker.key) for asker in self.askers)
 
+    def name_of(self, key: str) -> str:
+        """Who holds a public key, in hexadecimal; empty if nobody who may ask does."""
+        return next((a.name for a in self.askers if public_hex(a.key) == key), "")
+
     def check(self, request: Request, site: str) -> None:
         """Refuse an aggregator its asker is not admitted with, and masks among strangers.
 
