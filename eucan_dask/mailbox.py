@@ -57,9 +57,7 @@ def request_path(directory: Path, run: str, round_: int, kind: str = "request") 
     return directory / IN / name
 
 
-def release_path(
-    directory: Path, run: str, round_: int, site: str, kind: str = "request"
-) -> Path:
+def release_path(directory: Path, run: str, round_: int, site: str, kind: str = "request") -> Path:
     """Where the answer of a site to a request, or an opening, lies."""
     return directory / OUT / f"{run}.{round_}.{_quoted(site)}.{ANSWERS[kind]}"
 

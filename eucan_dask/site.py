@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
 from eucan_dask.admission import allowed
@@ -20,8 +19,7 @@ from eucan_dask.analysis_set import AnalysisSet, analysis_set
 from eucan_dask.asking import asking, membership_note
 from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
-from eucan_dask.cohort import Cohort, known, membership
-from eucan_dask.errors import Invalid, Refused, unknown
+from eucan_dask.errors import Invalid, Refused
 from eucan_dask.hello import encode_hello
 from eucan_dask.imputation import Means
 from eucan_dask.keys import derive, read_private
@@ -29,11 +27,9 @@ from eucan_dask.ledger import Entry, Ledger
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.masking import covered, masks_of, payload_digest, words_of
 from eucan_dask.opening import decode_opening, encode_opened, is_opening
-from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.parties import Parties
-from eucan_dask.policy import TIERS, Policy
-from eucan_dask.pool_thresholds import laxer
+from eucan_dask.policy import Policy
 from eucan_dask.request import Request, history_digests
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions

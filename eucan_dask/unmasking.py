@@ -68,7 +68,9 @@ class Opener:
                 f"({error})"
             ) from error
         try:
-            return decode_opened(answer, self._keys[name], site=name, opening=message, own=self._own)
+            return decode_opened(
+                answer, self._keys[name], site=name, opening=message, own=self._own
+            )
         except Refused as refusal:
             raise Refused(refusal.rule, refusal.remedy, site=name) from refusal
         except Invalid as error:
