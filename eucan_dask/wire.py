@@ -39,7 +39,7 @@ MAX_BYTES = 2**30
 MAX_DIMS = 8
 DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
 
-SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL)]
+SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL, Hidden.INSIDER)]
 RELEASE_HEADER = {
     "freeze": config.Key(str, default=""),
     "data_class": config.Key(str, default=""),
@@ -88,7 +88,7 @@ def decode_request(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Request:
 
 
 def _check_history(request: Request) -> None:
-    specs = {s.name: s for s in request.analysis.yields if s.kind != "evidence"}
+    specs = {s.name: s for s in request.analysis.yields if s.leaves}
     for totals in request.history:
         if set(totals) != set(specs):
             raise Invalid("a round lacks totals or has others", where="wire")
@@ -183,7 +183,7 @@ def _finding(table: object) -> Finding:
 
 def _check_release(arrays: Arrays, request: Request) -> None:
     coords, analysis = request.coords, request.analysis
-    expected = {s.name: (s.shape(coords), s.dtype) for s in analysis.yields if s.kind != "evidence"}
+    expected = {s.name: (s.shape(coords), s.dtype) for s in analysis.yields if s.leaves}
     for record in analysis.records:
         shape = tuple(len(coords[dim]) for dim in record.dims)
         expected[f"{record.name}_hidden"] = (shape, np.dtype(np.uint8))
