@@ -19,7 +19,7 @@ from eucan_dask.request import Request
 __all__ = ["check_arrays", "check_header", "read_finding", "travelling"]
 
 MOST = 2**53
-SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL)]
+SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL, Hidden.INSIDER)]
 FACTS = {
     **dict.fromkeys(("freeze", "data_class", "membership"), config.Key(str, default="")),
     "request": config.Key(str),
@@ -60,11 +60,8 @@ def check_arrays(arrays: Arrays, request: Request) -> None:
     """Refuse arrays that are not what the analysis declares, or that show a hidden cell."""
     if request.roster.aggregator == "masked":
         return _check_masked(arrays, request)
-    coords, analysis = request.coords, request.analysis
-    expected = travelling(request)
-    for record in analysis.records:
-        shape = tuple(len(coords[dim]) for dim in record.dims)
-        expected[f"{record.name}_hidden"] = (shape, np.dtype(np.uint8))
+    analysis = request.analysis
+    expected = leaving(analysis, request.coords, request.roster.aggregator)
     if set(arrays) != set(expected):
         raise Invalid("holds other arrays than the analysis declares", where="wire")
     for name, values in arrays.items():

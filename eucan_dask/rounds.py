@@ -77,7 +77,7 @@ class Rounds:
             if isinstance(analysis, IterativeAnalysis) and state is not None:
                 state = analysis.update(state, total)
                 if not int(state["done"]) and request.round + 1 < analysis.max_iterations:
-                    names = [s.name for s in analysis.yields if s.kind != "evidence"]
+                    names = [s.name for s in analysis.yields if s.leaves]
                     request = request.next_round({n: total[n].values for n in names})
                     continue
             if request.roster.aggregator == "none":

@@ -29,7 +29,7 @@ from eucan_dask.masking import covered, masks_of, payload_digest, words_of
 from eucan_dask.opening import decode_opening, encode_opened, is_opening
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.parties import Parties
-from eucan_dask.policy import Policy
+from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request, history_digests
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions
@@ -209,6 +209,7 @@ class Site:
             n_rounds=request.round + 1,
             public=self.policy.public,
             moved=moved,
+            pool=Thresholds(**request.pool) if request.pool else None,  # type: ignore[arg-type]
         )
         header = {
             "freeze": self.store.manifest.digest,

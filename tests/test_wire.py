@@ -53,7 +53,7 @@ def fit(n_rounds: int = 2) -> Request:
         totals = {
             s.name: np.full(s.shape(asked.coords), number + 1, s.dtype)
             for s in COX.yields
-            if s.kind != "evidence"
+            if s.leaves
         }
         asked = asked.next_round(totals)
     return asked
@@ -382,9 +382,7 @@ def test_decode_release__a_missing_array() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_decode__a_sum_that_is_not_finite(value: float) -> None:
     asked = fit(0)
-    arrays = {
-        s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.kind != "evidence"
-    }
+    arrays = {s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.leaves}
     whole = {**arrays, "fit_hidden": np.zeros((), np.uint8)}
     good = Release("a", "abc", 0, COX.name, "released", arrays=whole)
     received(encode_release(good, KEY), asked)

@@ -171,7 +171,7 @@ def run_over(
         state = analysis.update(request.state() or {}, total)
         if int(state["done"]) or request.round + 1 >= analysis.max_iterations:
             return total, indexed(analysis.finalize(total, state)), releases
-        names = [s.name for s in analysis.yields if s.kind != "evidence"]
+        names = [s.name for s in analysis.yields if s.leaves]
         request = request.next_round({n: total[n].values for n in names})
 
 

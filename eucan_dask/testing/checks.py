@@ -55,7 +55,7 @@ def check_declared_exactly(case: Example, some: People, rng: np.random.Generator
     ds = xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
     check_declared(ds, case.analysis.yields, case.coords)
     held = {name for record in case.analysis.records for name in record.variables}
-    leaving = {spec.name for spec in case.analysis.yields if spec.kind != "evidence"}
+    leaving = {spec.name for spec in case.analysis.yields if spec.leaves}
     assert held == leaving, "every variable that leaves belongs to a record"
 
 
@@ -186,7 +186,7 @@ def check_gate(case: Example, some: People, rng: np.random.Generator) -> None:
         return
     specs = {spec.name: spec for spec in case.analysis.yields}
     for release in releases:
-        assert not {s.name for s in specs.values() if s.kind == "evidence"} & set(release.arrays)
+        assert not {s.name for s in specs.values() if not s.leaves} & set(release.arrays)
         for record in case.analysis.records:
             hidden = release.arrays[f"{record.name}_hidden"]
             for name in record.variables:
@@ -234,7 +234,7 @@ def check_nothing_left(case: Example, some: People, rng: np.random.Generator) ->
         pass
     else:
         for spec in case.analysis.yields:
-            if spec.kind != "evidence":
+            if spec.leaves:
                 assert not release.arrays[spec.name].any(), spec.name
     open_release = release_of(case, ds, "site00", request, thresholds(0))
     raw = wire.encode_release(open_release, key, digest="0" * 64, request=request)
