@@ -24,7 +24,6 @@ from eucan_dask.clusters import Cluster
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused, Unavailable
 from eucan_dask.init import init_site
-from eucan_dask.keys import read_public
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release
 from eucan_dask.request import Request, Roster
@@ -34,6 +33,7 @@ from eucan_dask.store.edit import withdraw
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import People, dataset, people
 from eucan_dask.versions import code_digest
+from tests.asking import admit, encoded, put
 from tests.simulated import edit, make_site, make_store
 
 SEX = CohortSummary(fields=(SummaryField(field="sex", levels=("female", "male")),))
@@ -63,6 +63,7 @@ def directory(tmp_path: Path, template: Path) -> Path:
     text = (site / "site.toml").read_text()
     text = text[: text.index("[cluster]")] + '[cluster]\nkind = "synchronous"\n'
     (site / "site.toml").write_text(text)
+    admit(site)
     return site
 
 
@@ -80,9 +81,7 @@ def asked(analysis: Analysis = SEX, **changes: Any) -> Request:
 
 
 def answer(site: Site | Path, request: Request) -> Release:
-    opened = site if isinstance(site, Site) else Site(site)
-    key = read_public(opened.directory / "keys" / "site.pub")
-    return wire.decode_release(opened.answer(wire.encode_request(request)), request, key)
+    return put(site, request)
 
 
 def rule(site: Site | Path, request: Request) -> str:
@@ -557,7 +556,7 @@ def test_answer__a_cluster_that_fails_is_unavailable(directory: Path) -> None:
             raise Unavailable("the cluster failed")
 
     with pytest.raises(Unavailable):
-        Site(directory, cluster=Broken()).answer(wire.encode_request(asked()))
+        Site(directory, cluster=Broken()).answer(encoded(asked()))
 
 
 def test_close__gives_the_cluster_back(directory: Path) -> None:
