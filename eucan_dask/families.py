@@ -128,7 +128,8 @@ class Trial:
         for (name, members), shape in self.known.items():
             box.put("member", _member_tag(box, name, members), shape)
         for name, span in self.grown.items():
-            box.put("leverage", Family(name).tag(box), span.leverage.astype("<f8").tobytes())
+            floats = np.append(span.leverage, span.rank)  # so that a lost column is missed
+            box.put("leverage", Family(name).tag(box), floats.astype("<f8").tobytes())
         for tag, canonical in self.canonical.items():
             held = keep_set(box, canonical)
             if box.get("canonical", tag) != held:
@@ -154,9 +155,12 @@ def read_span(box: Box, name: str, n_people: int) -> Span:
     """A family's span as it is kept."""
     tag = Family(name).tag(box)
     columns = [_unpacked(box, raw) for raw in box.items("columns", tag)]
-    leverage = box.get("leverage", tag)
-    held = None if leverage is None else np.frombuffer(leverage, "<f8")
-    return Span(n_people, columns, held)
+    if not columns and box.get("leverage", tag) is None:
+        return Span(n_people)
+    held = np.frombuffer(box.need("leverage", tag), "<f8")
+    if held[-1] != len(columns):
+        raise box.damaged()
+    return Span(n_people, columns, held[:-1])
 
 
 def set_tag(box: Box, members: Bool) -> bytes:
@@ -174,7 +178,7 @@ def keep_set(box: Box, members: Bool) -> bytes:
 
 def read_set(box: Box, tag: bytes, n_people: int) -> Bool:
     """A membership by its tag (people,)."""
-    bits = np.frombuffer(box.get("set", tag) or b"", np.uint8)
+    bits = np.frombuffer(box.need("set", tag), np.uint8)
     members = np.zeros(n_people, dtype=bool)
     found = np.unpackbits(bits)[:n_people].astype(bool)
     members[: found.size] = found
@@ -197,5 +201,5 @@ def _unpacked(box: Box, raw: bytes) -> Column:
     rank = len(rest) // 12
     products = np.frombuffer(rest[: 4 * rank], "<i4").astype(np.float64)
     factor = np.frombuffer(rest[4 * rank :], "<f8")
-    bits = np.frombuffer(box.get("set", tag) or b"", np.uint8)
+    bits = np.frombuffer(box.need("set", tag), np.uint8)
     return Column(bits, products, factor, b"" if shape == bytes(SHAPE) else shape)

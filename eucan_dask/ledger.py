@@ -118,6 +118,8 @@ class Ledger(Memory):
         """
         try:
             with self.vault.open() as box:
+                self.people.rows(box, ask.individuals)
+            with self.vault.reading() as box:
                 return self._decide(box, ask)
         except Refused as refusal:
             if refusal.rule == "min_cohort_difference":
@@ -160,7 +162,7 @@ class Ledger(Memory):
         return [{name: row[name] for name in TOLD} for row in found]
 
     def _decide(self, box: Box, ask: Ask) -> Decision:
-        rows = self.people.rows(box, ask.individuals)
+        version, rows = box.version, self.people.rows(box, ask.individuals)
         trial = Trial(self._families, self.people.count(box), ask.least)
         settling = Settling(box, trial, ask, rows)
         used = np.zeros_like(ask.criteria)
@@ -168,7 +170,7 @@ class Ledger(Memory):
             used[:, number] = settling.cohort(number)[rows]
         if ask.budget is not None:
             price(box, ask.budget, _in_rows(used, rows, trial.n_people))
-        return Decision(ask, used, box.version, trial)
+        return Decision(ask, used, version, trial)
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:
         """Note an answer about each cohort, for the steward."""

@@ -81,13 +81,16 @@ class Settling:
 
     def _agree(self, families: list[Family], used: Bool, definition: tuple[str, ...]) -> Bool:
         """People that every family can be answered on."""
-        for _ in range(ATTEMPTS):
-            before = used
-            for family in families:
-                used = self._fit(family, used, self._eligible, definition) if used.any() else used
-            if np.array_equal(before, used):
-                return used
-        raise _too_near()
+        agreed = 0
+        for family in families * ATTEMPTS:
+            if not used.any() or agreed == len(families):
+                break
+            found = self._fit(family, used, self._eligible, definition)
+            agreed = agreed + 1 if np.array_equal(found, used) else 1
+            used = found
+        if used.any() and agreed < len(families):
+            raise _too_near()
+        return used
 
     def _fit(
         self, family: Family, members: Bool, allowed: Bool, definition: tuple[str, ...]
@@ -124,7 +127,7 @@ class Settling:
         """People who stay out because others withdrew."""
         n = self._trial.n_people
         noted = _read_bits(self._box, "held out", n)
-        gone = ~self._staying & ~_read_bits(self._box, "withdrawn", n)
+        gone = ~self._staying & ~noted & ~_read_bits(self._box, "withdrawn", n)
         if not gone.any():
             return noted
         names = [raw.decode() for raw in self._box.all("family")]

@@ -75,7 +75,7 @@ class Vault:
 
     @contextmanager
     def open(self) -> Iterator[Box]:
-        """The file, to read and to write single rows."""
+        """The file, to read and write single rows: each on its own."""
         name = self.path.name
         try:
             db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
@@ -88,6 +88,13 @@ class Vault:
             raise Unavailable(f"the ledger {name} cannot be used: {error}") from error
         finally:
             db.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Box]:
+        """The file as it is now, whatever others write meanwhile."""
+        with self.open() as box:
+            box.db.execute("begin")
+            yield box
 
     @contextmanager
     def writing(self) -> Iterator[Box]:
@@ -123,6 +130,26 @@ class Box:
         ).fetchone()
         return None if row is None else self._opened(row[0], kind, tag)
 
+    def need(self, kind: str, tag: bytes) -> bytes:
+        """What must be noted.
+
+        Raises
+        ------
+        Unavailable
+            If it is not there.
+        """
+        found = self.get(kind, tag)
+        if found is None:
+            raise self.damaged()
+        return found
+
+    def damaged(self) -> Unavailable:
+        """What is to be raised where rows do not fit each other."""
+        return Unavailable(
+            f"the ledger {self._name} was damaged, changed, or belongs to another key; "
+            "nothing is answered until its backup is restored"
+        )
+
     def all(self, kind: str) -> list[bytes]:
         """All notes of a kind."""
         rows = self.db.execute("select tag, sealed from notes where kind = ?", (kind,))
@@ -150,7 +177,7 @@ class Box:
             (kind, tag, first),
         ).fetchall()
         if [n for n, _ in rows] != list(range(first, first + len(rows))):
-            raise _damaged(self._name)
+            raise self.damaged()
         return [self._opened(sealed, kind, tag, n) for n, sealed in rows]
 
     def everything(self, kind: str) -> list[bytes]:
@@ -183,14 +210,7 @@ class Box:
         try:
             return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], _place(place))
         except (InvalidTag, ValueError, TypeError) as error:
-            raise _damaged(self._name) from error
-
-
-def _damaged(name: str) -> Unavailable:
-    return Unavailable(
-        f"the ledger {name} was damaged, changed, or belongs to another key; "
-        "nothing is answered until its backup is restored"
-    )
+            raise self.damaged() from error
 
 
 def _place(parts: Sequence[str | bytes | int]) -> bytes:

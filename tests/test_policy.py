@@ -96,13 +96,17 @@ def test_read__a_wrong_type_is_refused(tmp_path: Path, section: str, key: str) -
         Policy.read(changed(tmp_path, section, key, wrong))
 
 
-@pytest.mark.parametrize("section", ["", "thresholds", "zeros", "limits", "exposure", "allow", "tiers"])
+@pytest.mark.parametrize(
+    "section", ["", "thresholds", "zeros", "limits", "exposure", "allow", "tiers"]
+)
 def test_read__an_unknown_key_is_refused(tmp_path: Path, section: str) -> None:
     with pytest.raises(Invalid, match="unknown key 'surprise'"):
         Policy.read(changed(tmp_path, section, "surprise", 1))
 
 
-@pytest.mark.parametrize("key", ["format", "public", "thresholds", "zeros", "limits", "exposure", "allow"])
+@pytest.mark.parametrize(
+    "key", ["format", "public", "thresholds", "zeros", "limits", "exposure", "allow"]
+)
 def test_read__a_missing_part_is_refused(tmp_path: Path, key: str) -> None:
     with pytest.raises(Invalid, match=f"missing key '{key}'"):
         Policy.read(changed(tmp_path, "", key, None))
