@@ -19,7 +19,7 @@ MAGIC = b"EUCAN\x00\x00\x02"  # the last byte is the version
 PREFIX = struct.Struct("<8sI")
 MAX_HEADER = 8 * 2**20
 MAX_BYTES = 2**30
-MAX_DIMS = 8
+MAX_DIMS, MAX_DIGITS = 8, 18
 DTYPES = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64, "|u1": np.uint8}
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -122,7 +122,13 @@ def begins(raw: bytes) -> int:
 
 def _json(text: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        header = json.loads(
+            text,
+            object_pairs_hook=_no_repeats,
+            parse_constant=_no_constant,
+            parse_int=_int,
+            parse_float=_float,
+        )
     except (ValueError, RecursionError) as error:
         raise Invalid("has a header that is not JSON", where="wire") from error
     if not isinstance(header, dict):
@@ -139,6 +145,19 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         raise ValueError("a key is repeated")
     return table
+
+
+def _int(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("a number is too large")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # 1e999
+        raise ValueError("a number is too large")
+    return number
 
 
 def _no_constant(name: str) -> float:
