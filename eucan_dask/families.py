@@ -83,6 +83,7 @@ class Trial:
     added: list[tuple[str, Column]] = field(default_factory=list)
     known: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     canonical: dict[bytes, Bool] = field(default_factory=dict)
+    seen: dict[str, Verdict] = field(default_factory=dict)
     withdrawn: Bool | None = None
     held_out: Bool | None = None
 
@@ -94,13 +95,15 @@ class Trial:
         if shape is not None:
             kind = "free" if shape == family.shape_tag(box) else "shape"
             return Verdict(kind, members)
-        return decide(
+        found = decide(
             self.span(box, family.name),
             members,
             least=self.least,
             shape=family.shape_tag(box),
             allowed=allowed,
         )
+        self.seen[family.name] = found
+        return found
 
     def span(self, box: Box, name: str) -> Span:
         """A family's span with what the request added so far."""
@@ -110,8 +113,11 @@ class Trial:
         """Add a membership that every family agreed to."""
         if self.least < 2 or self._known(box, family, members) is not None:
             return
-        seen = self.span(box, family.name).project(members)
         shape = family.shape_tag(box)
+        last = self.seen.pop(family.name, None)  # nothing was added since
+        seen = last.projection if last is not None else None
+        if seen is None or not np.array_equal(seen.members, members):
+            seen = self.span(box, family.name).project(members)
         if not seen.inside:
             if family.name not in self.grown:
                 self.grown[family.name] = self.span(box, family.name).copy()

@@ -273,6 +273,29 @@ def test_site_ledger__tells_what_was_released(
     rows = pd.read_csv(out / "1-cohort_summary.individuals.tsv", sep="\t")
     shown = [int(line.split("│")[-2]) for line in told.splitlines() if run in line]
     assert 0 < sum(shown) < rows["n"].sum()
+    assert "largest leverage" in told
+    assert "exposure of the people" in told
+
+
+def test_site_ledger__of_a_person_and_of_refusals(
+    own_demo: Path, tmp_path: Path, cli: Cli, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    site = sites(own_demo)[0]
+    shutil.rmtree(site / "node", ignore_errors=True)
+    path = job(tmp_path / "a.toml", SUMMARY)
+    assert cli("run", path, "--federation", own_demo, "--out", tmp_path / "out").code == 0
+    opened = Site(site)
+    someone = str(opened.store.dataset()["individual_id"].values[0])
+    assert cli("site", "ledger", site, "--person", someone).out.count("cohort_summary") == 1
+    assert "cohort_summary" not in cli("site", "ledger", site, "--person", "nobody").out
+    assert "no refusals of Ada" in cli("site", "ledger", site, "--clear-refusals", "Ada").out
+    opened.ledger.count_refusal("Ada")
+    assert "Ada" in cli("site", "ledger", site).out
+    assert (
+        "cleared the refusals of Ada" in cli("site", "ledger", site, "--clear-refusals", "Ada").out
+    )
+    assert opened.ledger.refusals("Ada") == 0
 
 
 @pytest.fixture
