@@ -87,19 +87,17 @@ def insider(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr
         return None
     own = masks[record.name]
     parts = any(case.spec(name).within for name in record.variables)
-    code = Hidden.WHOLE if parts else Hidden.SUPPORT
-    if _one_part(case, record):
-        return _of_one_part(case, record.variables[0], own)
+    single = _one_part(case, record)
     failing = xr.zeros_like(own, dtype=bool)
-    for name in record.variables if not record.grid else ():
+    for name in record.variables if not record.grid and not single else ():
         if case.spec(name).kind == "count":
             failing = failing | within_cell(_unsafe(case, name), record)
     for cells in _judged(record):
         unsafe = _unsafe(case, cells.name) & case.are_cells(cells)
         failing = failing | within_cell(unsafe, record)
-    failing = failing.transpose(*own.dims)
-    mask: xr.DataArray = xr.where(own > 0, own, coded(failing, code))
-    return mask
+    code = coded(failing.transpose(*own.dims), Hidden.WHOLE if parts else Hidden.SUPPORT)
+    mask: xr.DataArray = xr.where(own > 0, own, code)
+    return _of_one_part(case, record.variables[0], mask) if single else mask
 
 
 def _are_capped(case: Case, record: Record) -> bool:
