@@ -86,28 +86,30 @@ def insider(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr
     if record.name not in masks or not _are_capped(case, record):
         return None
     own = masks[record.name]
-    parts = any(case.spec(name).within for name in record.variables)
-    code = Hidden.WHOLE if parts else Hidden.SUPPORT
-    if _one_part(case, record):
-        return _of_one_part(case, record.variables[0], own)
+    single = _one_part(case, record)
+    counts = [n for n in record.variables if case.spec(n).kind == "count"]
     failing = xr.zeros_like(own, dtype=bool)
-    for name in record.variables if not record.grid else ():
-        if case.spec(name).kind == "count":
-            failing = failing | within_cell(_unsafe(case, name), record)
-    for cells in _judged(record):
-        unsafe = _unsafe(case, cells.name) & case.are_cells(cells)
-        failing = failing | within_cell(unsafe, record)
-    failing = failing.transpose(*own.dims)
-    mask: xr.DataArray = xr.where(own > 0, own, coded(failing, code))
-    return mask
+    for name in counts if not record.grid and not single else ():
+        failing = failing | within_cell(_unsafe(case, name), record)
+    for cells in record.cells:
+        failing = failing | _few_others(case, record, cells)
+    carried = xr.zeros_like(own, dtype=bool)
+    for cells in (*map(Cells, record.carriers or ()), *(record.cases or ())):
+        carried = carried | _few_others(case, record, cells)
+    # The codes of the rules by which the same totals are small.
+    parts = any(case.spec(name).within for name in record.variables)
+    code = coded(failing, Hidden.WHOLE if parts else Hidden.SUPPORT)
+    code = xr.where(carried, np.uint8(Hidden.WHOLE), code).transpose(*own.dims)
+    mask: xr.DataArray = xr.where(own > 0, own, code)
+    return _of_one_part(case, record.variables[0], mask) if single else mask
+
+
+def _few_others(case: Case, record: Record, cells: Cells) -> xr.DataArray:
+    return within_cell(_unsafe(case, cells.name) & case.are_cells(cells), record)
 
 
 def _are_capped(case: Case, record: Record) -> bool:
     return any(name + CAPPED in case.arrays for name in record.variables)
-
-
-def _judged(record: Record) -> tuple[Cells, ...]:
-    return (*map(Cells, record.carriers or ()), *(record.cases or ()), *record.cells)
 
 
 def _one_part(case: Case, record: Record) -> bool:

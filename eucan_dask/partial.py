@@ -144,6 +144,9 @@ class Record:
         cells rest on the same sites, or there is no result at all (a regression).
     carriers
         Supports: people with the alternate allele and without it, by the record's dimensions.
+    expected
+        The count of people who could be called, whether or not the site holds the variant: where
+        they are fewer than carriers and others must be, the site is left out of the record.
     cases
         People with the alternate allele among cases and among controls of yes/no traits.
     cells
@@ -158,6 +161,7 @@ class Record:
     grid: str = ""
     roster: str = "cell"
     carriers: tuple[str, str] | None = None
+    expected: str = ""
     cases: tuple[Cells, Cells] | None = None
     cells: tuple[Cells, ...] = ()
 
@@ -180,7 +184,7 @@ class Hidden(IntEnum):
     MERGED = 6  # on the pool: counted at the next grid point shown
     TAIL = 7  # on the pool: past the last grid point that can be shown
     EITHER = 8  # the count or the rest of its people is small, and saying which would tell
-    ABSENT = 9  # the site holds nothing of it: exactly zero, and no people behind it
+    ABSENT = 9  # of public data, or for a processor alone: the site holds nothing of it
     INSIDER = 10  # on the pool: nearly all of it is one site's, or it is small
 
 

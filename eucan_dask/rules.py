@@ -86,7 +86,7 @@ def min_support(
         else:
             continue
         code = coded(within_cell(few, record), Hidden.SUPPORT)
-        if record.roster == "all" and spec.kind == "count":
+        if record.roster == "all" and spec.kind == "count":  # after `min_carriers`: public data
             nobody = within_cell(case.arrays[name] == 0, record)
             code = xr.where(nobody, np.uint8(Hidden.ABSENT), code)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
@@ -98,17 +98,16 @@ def min_carriers(
 ) -> xr.DataArray | None:
     """People with the alternate allele, and without, are enough; and among cases and controls.
 
-    The code does not say which of them is not: the count of alleles would be narrowed. A site where
-    fewer people are called than carriers and others must be can never show a variant: it is left
-    out with all it counted, whatever the genotypes, and the other sites' answer stands.
+    The code does not say which of them is not: the count of alleles would be narrowed. Nor whether
+    the variant is held at all, as files list what somebody carries: this rule comes before those
+    that count people called. A site where fewer people could be called than carriers and others
+    must be can never show a variant: it is left out with all it counted, whatever the genotypes,
+    and the other sites' answer stands.
     """
     limits, mask = case.thresholds, None
-    for other in case.analysis.records:
-        if other.carriers and other.carriers[0] in case.arrays:
-            if other.name == record.name or record.name in other.needs:
-                n_called = case.arrays[other.carriers[0]] + case.arrays[other.carriers[1]]
-                never = n_called < limits.min_carriers + limits.min_non_carriers
-                mask = coded(never, Hidden.SUPPORT)
+    if record.expected:
+        least = limits.min_carriers + limits.min_non_carriers
+        mask = coded(case.arrays[record.expected] < least, Hidden.SUPPORT)
     for cells, limit in (*_carriers(case, record), *_case_carriers(case, record)):
         if cells.name in case.arrays:  # at the site, and where the pool is judged by supports
             few = (case.arrays[cells.name] < limit) & case.are_cells(cells)
@@ -205,8 +204,8 @@ def _unknown_zero(record: Record, value: xr.DataArray) -> xr.DataArray:
 RULES: tuple[Rule, ...] = (
     min_individuals,
     needed_records,
-    min_support,
     min_carriers,
+    min_support,
     one_mean,
     min_cell,
     complement,
@@ -218,8 +217,8 @@ MASKED: tuple[Rule, ...] = ()
 # On the pool, which the analyst sees, under every aggregator.
 ON_POOL: tuple[Rule, ...] = (
     needed_records,
-    min_support,
     min_carriers,
+    min_support,
     min_cell,
     insider,
     complement,

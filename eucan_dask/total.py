@@ -32,8 +32,11 @@ __all__ = ["bounded", "combine", "from_sums", "gate_pool", "merge_grid"]
 
 
 def bounded(analysis: Analysis, record: Record) -> PartialSpec | None:
-    """The one count of a record whose hidden cells have known bounds, if there is one."""
-    if len(record.variables) != 1:
+    """The one count of a record whose hidden cells have known bounds, if there is one.
+
+    There is none where people it is a part of may be hidden for their values.
+    """
+    if len(record.variables) != 1 or any(r.carriers for r in analysis.records):
         return None
     spec = next(s for s in analysis.yields if s.name == record.variables[0])
     fits = spec.kind == "count" and spec.within and set(spec.dims) == set(record.dims)

@@ -52,9 +52,10 @@ class AlleleFrequency(Analysis):
     Disclosure
     ----------
     For each variant and cohort: people genotyped and called, alleles, copies of ALT, and the
-    three genotypes. Alleles stand on at least `min_carriers` people with ALT and
-    `min_non_carriers` without. Very many frequencies tell whether somebody whose genome is known
-    is among the people: limit the blocks of a run.
+    three genotypes: all of it stands on at least `min_carriers` people with ALT and
+    `min_non_carriers` without. A variant that a site does not hold looks like one that few people
+    carry, as files list what somebody carries. Very many frequencies tell whether somebody whose
+    genome is known is among the people: limit the blocks of a run.
 
     Raises
     ------
@@ -113,14 +114,10 @@ class AlleleFrequency(Analysis):
             ("variant_n_expected", "variant_n_called", "variant_allele_number"),
             CELL,
             cells=(Cells("variant_n_group"),),
-        ),
-        Record(
-            "alleles",
-            ("variant_allele_count",),
-            CELL,
-            needs=("called",),
             carriers=("variant_n_carriers", "variant_n_non_carriers"),
+            expected="variant_n_expected",
         ),
+        Record("alleles", ("variant_allele_count",), CELL, needs=("called",)),
         Record(
             "genotypes",
             ("variant_genotype_count",),

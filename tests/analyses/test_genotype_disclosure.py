@@ -96,6 +96,21 @@ def test_allele_frequency__the_rare_allele_of_a_split_record() -> None:
     assert found["genotypes_hidden"][0, 0] or safe(others)
 
 
+@pytest.mark.parametrize("analysis", [AlleleFrequency(), LinearAssociation(traits=(Y,))])
+@pytest.mark.parametrize("n_carriers", [0, 1, 9])
+def test_release__a_variant_not_held_looks_like_a_rare_one(analysis: Any, n_carriers: int) -> None:
+    """Files list the variants that somebody carries: what is not held, nobody does (A25)."""
+    y = {"y": numbers(90)}
+    held = genotyped({V: of(90 - n_carriers, n_carriers), "2:7:C:T": of(30, 30, 30)}, numbers=y)
+    gone = held.isel(variants=[1])
+    case = asked(analysis, [V, "2:7:C:T"])
+    request = case.request(["site00"])
+    left, right = (release_of(case, ds, "site00", request, LIMITS) for ds in (held, gone))
+    for name, values in left.arrays.items():
+        np.testing.assert_array_equal(values, right.arrays[name], err_msg=name)
+    assert left.findings == right.findings
+
+
 @pytest.mark.xfail(strict=True, reason="n_missing is no cell of the gate")
 def test_allele_frequency__one_missing_call() -> None:
     found = frequencies(genotyped({V: of(30, 30, 30, 1)}), [V])
@@ -121,7 +136,7 @@ def test_allele_frequency__hidden_genotypes_cannot_be_told_from_the_rest(
     """Every table that fits what is shown: a hidden cell may be small or not."""
     found = frequencies(genotyped({V: of(*sizes)}), [V])
     assert found["genotypes_hidden"][0, 0]
-    n = int(found["variant_n_called"][0, 0])
+    n = int(found["variant_n_called"][0, 0]) or sum(sizes)  # hidden: say it is known elsewhere
     every = [(n - b - c, b, c) for c in range(n + 1) for b in range(n + 1 - c)]
     if not found["alleles_hidden"][0, 0]:
         every = [t for t in every if t[1] + 2 * t[2] == found["variant_allele_count"][0, 0]]
