@@ -12,16 +12,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.greet import greet
-from eucan_dask.keys import read_public
+from eucan_dask.keys import read_private, read_public
 from eucan_dask.links import DEADLINE_MINUTES, open_link
+from eucan_dask.mask_keys import MaskKey, gather
 from eucan_dask.panel import BLOCK_VARIANTS, Panel
 from eucan_dask.partial import indexed
 from eucan_dask.policy import Thresholds
+from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import AGGREGATORS, Request, Roster
 from eucan_dask.result import Result, blank_hidden, joined
 from eucan_dask.rounds import Member, Progress, Rounds
@@ -31,7 +35,7 @@ from eucan_dask.waiting import waiters, watched
 
 __all__ = ["Federation", "new_run"]
 
-FORMAT = 1
+FORMAT = 2
 EVERYBODY = (Cohort("everybody"),)
 AHEAD = 8  # blocks on their way at once, where answers take their time
 
@@ -47,6 +51,8 @@ class Federation:
         Fewer answers than this are no result.
     thresholds
         The federation's own, for totals.
+    key
+        The coordinator's: requests are signed with it, and sealed answers opened.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Federation:
         name: str,
         min_sites: int,
         thresholds: Thresholds,
+        key: Ed25519PrivateKey,
         aggregator: str = "none",
     ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.name))
@@ -67,7 +74,8 @@ class Federation:
                 "min_sites cannot be met", where=name, expected=f"1..{len(names)}", found=min_sites
             )
         self.name, self.min_sites, self.thresholds = name, min_sites, thresholds
-        self.aggregator = aggregator
+        self.aggregator, self.key = aggregator, key
+        self._mask_keys: dict[str, MaskKey] | None = None
 
     @classmethod
     def open(cls, path: Path | str, *, deadline: float | None = None) -> Federation:
@@ -84,12 +92,12 @@ class Federation:
             For unknown or missing keys, links or key files.
         """
         path = Path(path)
-        text = config.Key(str)
+        text, remedy = config.Key(str), "write it again with `eucan-dask federation init`"
         table = config.check(
-            config.read(path),
+            config.read_format(path, FORMAT, remedy=remedy),
             {
                 "format": config.Key(int),
-                "name": text,
+                **dict.fromkeys(("name", "private_key_file"), text),
                 "min_sites": config.Key(int),
                 "aggregator": config.Key(str, choices=AGGREGATORS),
                 "deadline_minutes": config.Key(int | float, default=DEADLINE_MINUTES),
@@ -98,8 +106,6 @@ class Federation:
             },
             where=str(path),
         )
-        if table["format"] != FORMAT:
-            raise Invalid("unknown format", where=path, expected=FORMAT, found=table["format"])
         keys = dict.fromkeys(("name", "link", "public_key_file"), text)
         rows = [config.check(row, keys, where=f"{path} [[sites]]") for row in table["sites"]]
         policy = config.check(
@@ -115,6 +121,7 @@ class Federation:
             name=table["name"],
             min_sites=table["min_sites"],
             thresholds=Thresholds.from_toml(policy["thresholds"], policy["zeros"], where=str(path)),
+            key=read_private(path.parent / table["private_key_file"]),
             aggregator=table["aggregator"],
         )
 
@@ -210,20 +217,32 @@ class Federation:
         complete: Sequence[str] = (),
         run: str | None = None,
     ) -> Request:
-        """The question as it would travel; parameters as for `run`."""
+        """The question as it would travel; parameters as for `run`.
+
+        For masked sums the sites' mask keys come with it: they are asked for once.
+        """
+        roster = Roster(tuple(m.name for m in self.members), aggregator or self.aggregator)
+        masks = self._masks() if roster.aggregator == "masked" else {}
         return Request(
             run=run or new_run(),
             analysis=analysis,
             panel=panel or Panel(),
             cohorts=tuple(cohorts),
             purpose=purpose,
-            roster=Roster(
-                tuple(member.name for member in self.members), aggregator or self.aggregator
-            ),
+            roster=roster.keep(masks) if masks else roster,
             tier=tier,
             complete=tuple(complete),
             code_digest=code_digest(),
+            pool={} if roster.aggregator == "none" else pool_of(self.thresholds),
+            mask_keys=masks,
         )
+
+    def _masks(self) -> dict[str, MaskKey]:
+        """The mask keys of the sites that are there."""
+        if self._mask_keys is None:
+            keys = {member.name: member.key for member in self.members}
+            self._mask_keys = gather(self.hello(), keys)
+        return self._mask_keys
 
     def scan(
         self,
@@ -290,7 +309,7 @@ class Federation:
         """Put one request, all its rounds, to every site."""
         start = time.perf_counter()
         analysis = request.analysis
-        rounds = Rounds(self.members, self.min_sites, self.thresholds, progress)
+        rounds = Rounds(self.members, self.min_sites, self.thresholds, self.key, progress)
         request, total, state = rounds.ask(request)
         finished = (
             analysis.finalize(total, state)
