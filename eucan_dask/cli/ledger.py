@@ -24,7 +24,7 @@ def add(verbs: Any) -> None:
         "--clear-refusals", metavar="ASKER", help="let somebody ask about new cohorts again"
     )
     ledger.add_argument(
-        "--forget-roster", metavar="SUMMAND", help="let sums be given in another way; see docs/masked.md"
+        "--forget-roster", metavar="SUMMAND", help="let sums be given in another way"
     )
     ledger.set_defaults(run=_ledger)
 
