@@ -14,6 +14,7 @@ from eucan_dask.exposure import charge
 from eucan_dask.ledger import Ask
 from eucan_dask.policy import Policy
 from eucan_dask.request import Request
+from eucan_dask.ways import Way
 
 __all__ = ["asking", "membership_note"]
 
@@ -42,6 +43,7 @@ def asking(
         asker=asker,
         max_refusals=policy.max_refusals,
         budget=None if policy.public else _budget(request, policy),
+        way=None if policy.public else Way.of(request.roster.aggregator, request.roster.sites),
     )
 
 

@@ -18,6 +18,7 @@ from eucan_dask.memory import Memory
 from eucan_dask.people import People
 from eucan_dask.settling import Settling
 from eucan_dask.vault import Box, Vault
+from eucan_dask.ways import Way, check_way, keep_way
 
 __all__ = ["Ask", "Decision", "Entry", "Ledger"]
 
@@ -53,6 +54,8 @@ class Ask:
         After so many the asker gets no new membership.
     budget
         What the answer says about variants; None charges nothing.
+    way
+        How the sums leave; None remembers nothing of it.
     """
 
     individuals: Sequence[str]
@@ -66,6 +69,7 @@ class Ask:
     asker: str = ""
     max_refusals: int = 1_000_000
     budget: Budget | None = None
+    way: Way | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ class Ledger(Memory):
         ------
         Refused
             If a cohort comes too near to what was released, in its people or its shape, the asker
-            was refused too often before, or a person's exposure would pass its cap.
+            was refused too often before, a person's exposure would pass its cap, or the sums were
+            given in another way.
         """
         try:
             with self.vault.open() as box:
@@ -134,7 +139,7 @@ class Ledger(Memory):
         Unavailable
             If another answer recorded since the decision changes it.
         Refused
-            If that answer used up what may be said of a person.
+            If that answer used up what may be said of a person, or was given in another way.
         """
         ask = decision.ask
         with self.vault.writing() as box:
@@ -151,6 +156,8 @@ class Ledger(Memory):
             sets = _in_rows(decision.used, rows, trial.n_people)
             if ask.budget is not None:
                 pay(box, ask.budget, sets)
+            if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
+                keep_way(box, ask.summands, ask.way)
             self._tell(box, ask, entry, sets)
             version = box.version
         trial.written(version)
@@ -162,6 +169,8 @@ class Ledger(Memory):
         return [{name: row[name] for name in TOLD} for row in found]
 
     def _decide(self, box: Box, ask: Ask) -> Decision:
+        if ask.way is not None:
+            check_way(box, ask.summands, ask.way)
         version, rows = box.version, self.people.rows(box, ask.individuals)
         trial = Trial(self._families, self.people.count(box), ask.least)
         settling = Settling(box, trial, ask, rows)

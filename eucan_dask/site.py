@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
 from eucan_dask.admission import allowed
@@ -199,18 +200,7 @@ class Site:
         moved = None
         if means is not None:
             moved = means.among(self.ledger.moved_means(ids, people.used, means.few))
-        case = Case(
-            analysis=request.analysis,
-            panel=request.panel,
-            arrays=labelled(request.coords),
-            cohort_n=people.used.sum(axis=0, dtype=np.int64),
-            thresholds=self.policy.thresholds,
-            aggregator=request.roster.aggregator,
-            n_rounds=request.round + 1,
-            public=self.policy.public,
-            moved=moved,
-            pool=Thresholds(**request.pool) if request.pool else None,  # type: ignore[arg-type]
-        )
+        case = self._case(request, people, moved)
         header = {
             "freeze": self.store.manifest.digest,
             "data_class": self.store.manifest.data_class,
@@ -226,6 +216,20 @@ class Site:
             self.ledger.remember_means(ids, people.used, means.few)
         self.ledger.answered(request.question, request.round)
         return release
+
+    def _case(self, request: Request, people: AnalysisSet, moved: NDArray[np.bool_] | None) -> Case:
+        return Case(
+            analysis=request.analysis,
+            panel=request.panel,
+            arrays=labelled(request.coords),
+            cohort_n=people.used.sum(axis=0, dtype=np.int64),
+            thresholds=self.policy.thresholds,
+            aggregator=request.roster.aggregator,
+            n_rounds=request.round + 1,
+            public=self.policy.public,
+            moved=moved,
+            pool=Thresholds(**request.pool) if request.pool else None,  # type: ignore[arg-type]
+        )
 
     def _masked(self, request: Request, release: Release, digest: str) -> Release:
         """The release under masks; the ledger remembers which payload they cover."""
@@ -243,8 +247,9 @@ class Site:
         try:
             self.parties.check(request, self.name)
             self.ledger.was_masked(digest)
-            summands = request.analysis.summands(request.panel)
-            self.ledger.open_roster(summands, request.roster.sites)
+            if not self.policy.public:
+                summands = request.analysis.summands(request.panel)
+                self.ledger.open_roster(summands, request.roster.sites)
             found: bytes | Refused = masks_of(
                 request, digest, key=self._key, site=self.name
             ).self_key()

@@ -185,11 +185,6 @@ class Box:
             raise self.damaged()
         return [self._opened(sealed, kind, tag, n) for n, sealed in rows]
 
-    def everything(self, kind: str) -> list[bytes]:
-        """All lists of a kind, one after the other."""
-        tags = self.db.execute("select distinct tag from lists where kind = ?", (kind,)).fetchall()
-        return [raw for (tag,) in tags for raw in self.items(kind, tag)]
-
     def append(self, kind: str, tag: bytes, value: bytes) -> None:
         """Add an item to a list."""
         n = self.db.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,8 @@ from eucan_dask.accounts import Budget, exposures
 from eucan_dask.errors import EucanError, Invalid, Refused, Unavailable
 from eucan_dask.families import EVERYTHING, read_span
 from eucan_dask.ledger import Ask, Entry, Ledger
+from eucan_dask.steward import given as ways_given
+from eucan_dask.ways import Way
 
 KEY = b"k" * 32
 PEOPLE = tuple(f"person-{i:03d}" for i in range(100))
@@ -411,16 +414,72 @@ def test_decide__the_choice_of_companions_depends_on_the_key(tmp_path: Path) -> 
 # --- rosters, masks, requests ---
 
 
-def test_open_roster__one_for_each_summand_or_three_sites_apart(ledger: Ledger) -> None:
+def test_open_roster__one_for_each_summand(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.open_roster(["f", "g"], ("a", "b", "c", "d"))
-    for other in (("a", "b", "c"), ("a", "b", "c", "d", "e"), ("a", "b", "c", "e")):
-        with pytest.raises(Refused, match="one_roster"):
+    for other in (("a", "b", "c"), ("a", "b", "c", "d", "e"), ("a", "e", "f", "g")):
+        with pytest.raises(Refused, match="one_roster; ask the sites that were asked before"):
             ledger.open_roster(["f"], other)
     with pytest.raises(Refused, match="one_roster"):
         ledger.open_roster(["h", "g"], ("a", "b", "c"))
     ledger.open_roster(["h"], ("a", "b", "c"))  # the refusal before recorded nothing of h
-    ledger.open_roster(["f"], ("a", "e", "f", "g"))
+
+
+def test_open_roster__three_that_differ_by_many_would_give_one_site(ledger: Ledger) -> None:
+    """Why rosters that differ by three sites are no better than those that differ by one."""
+    sums = {site: int(n) for site, n in zip("1234567", 10 ** np.arange(7), strict=True)}
+    rosters = ("1234", "4567", "123567")
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert len(set(rosters[one]) ^ set(rosters[other])) >= 3
+    first, second, third = (sum(sums[site] for site in roster) for roster in rosters)
+    assert first + second - third == 2 * sums["4"]
+    ledger.open_roster(["f"], rosters[0])  # as site 4, which is in two of them
+    with pytest.raises(Refused, match="one_roster"):
+        ledger.open_roster(["f"], rosters[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [*itertools.permutations(("none", "trusted", "masked"), 2)]
+)
+def test_way__sums_are_given_in_one(ledger: Ledger, first: str, then: str) -> None:
+    """A masked total less what the others gave on their own is the last site's."""
+    sites = ("a", "b", "c")
+    ask(ledger, FIRST, way=Way.of(first, sites))
+    if first == "masked":
+        ledger.open_roster(["f"], sites)
+    ask(ledger, FIRST, way=Way.of(first, sites))
+    with pytest.raises(Refused, match=f'one_roster; ask with aggregator = "{first}"'):
+        ask(ledger, FIRST, way=Way.of(then, sites))
+    if then == "masked":
+        with pytest.raises(Refused, match="one_roster"):
+            ledger.open_roster(["f"], sites)
+    ask(ledger, FIRST, summand="g", way=Way.of(then, sites))
+    ask(ledger, FIRST)  # public: nothing is remembered, and nothing compared
+
+
+def test_way__of_masked_answers_that_nobody_opened_is_none(ledger: Ledger) -> None:
+    ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
+    ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c")))  # one dropped out
+    ledger.open_roster(["f"], ("a", "b", "c"))
+    with pytest.raises(Refused, match="one_roster; ask the sites that were asked before"):
+        ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
+
+
+def test_way__of_an_answer_given_meanwhile_counts(ledger: Ledger) -> None:
+    decision = ledger.decide(question(FIRST, way=Way.of("none", ())))
+    ledger.open_roster(["f"], ("a", "b", "c"))
+    with pytest.raises(Refused, match="one_roster"):
+        ledger.record(decision, ENTRY)
+    assert ledger.summary() == []
+
+
+def test_forget_roster__is_for_the_steward(ledger: Ledger) -> None:
+    ledger.open_roster(["f", "g"], ("a", "b", "c"))
+    assert ledger.forget_roster("f")
+    assert not ledger.forget_roster("f")
+    ask(ledger, FIRST, way=Way.of("none", ()))
+    rows = [(row["summand"], row["aggregator"], row["sites"]) for row in ways_given(ledger)]
+    assert rows == [("f", "none", ""), ("g", "masked", "a, b, c")]
 
 
 def test_one_payload__one_mask_covers_one(ledger: Ledger) -> None:
