@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 
 from eucan_dask import wire
@@ -100,6 +101,23 @@ def power(inside: Any, outside: Any, *, alpha: float) -> float:
     """Share of those inside who lie above all but a share `alpha` of those outside."""
     limit = np.quantile(np.asarray(outside), 1 - alpha)
     return float((np.asarray(inside) > limit).mean())
+
+
+def judge(found: Strength, *, works: float, allowed: float, waits: str = "") -> None:
+    """Fail unless an attack works unprotected, and is held to what is allowed.
+
+    Parameters
+    ----------
+    works, allowed
+        Least strength before, largest after.
+    waits
+        Why it still succeeds: an expected failure, until it does not.
+    """
+    assert found.before >= works, "the attack does not work: it would prove nothing"
+    if waits and found.after > allowed:
+        pytest.xfail(waits)
+    assert not waits, "it is held now: drop `waits`"
+    assert found.after <= allowed
 
 
 # --- people ---
@@ -336,9 +354,21 @@ def attacked(
     return Analyst(file)
 
 
-def both(directory: Path, parts: Sequence[People], **options: Any) -> tuple[Analyst, Analyst]:
-    """Analysts before the same people, unprotected and under the recommended policy."""
+def both(
+    directory: Path,
+    parts: Sequence[People],
+    *,
+    settings: Mapping[str, object] | None = None,
+    **options: Any,
+) -> tuple[Analyst, Analyst]:
+    """Analysts before the same people, unprotected and under the recommended policy.
+
+    Parameters
+    ----------
+    settings
+        Lines of the recommended policy that differ.
+    """
     return (
         attacked(directory / "before", parts, protected=False, **options),
-        attacked(directory / "after", parts, protected=True, **options),
+        attacked(directory / "after", parts, protected=True, settings=settings, **options),
     )
