@@ -36,6 +36,7 @@ from tests.simulated import make_site
 PURPOSE = "DUO:0000006"
 EVERYBODY = (Cohort("everybody"),)
 Arrays = dict[str, NDArray[Any]]
+HEAD = struct.calcsize("<8sI")  # of a message: magic and version, length of its header
 
 # --- attacks and their strengths ---
 
@@ -202,15 +203,19 @@ class Message:
     @property
     def header(self) -> dict[str, Any]:
         """The header of the answer: status, findings, facts."""
-        return wire.read_header(self.answer)
+        found: dict[str, Any] = json.loads(self.answer[HEAD : self._arrays_at])
+        return found
+
+    @property
+    def _arrays_at(self) -> int:
+        (length,) = struct.unpack_from("<I", self.answer, HEAD - 4)
+        return HEAD + int(length)
 
     @property
     def arrays(self) -> Arrays:
         """What the answer says in clear, read from its bytes; nothing if it is sealed."""
-        start = struct.calcsize("<8sI")
-        (length,) = struct.unpack_from("<I", self.answer, 8)
-        offset, found = start + length, {}
-        for name, dtype, shape in json.loads(self.answer[start:offset]).get("arrays", []):
+        offset, found = self._arrays_at, {}
+        for name, dtype, shape in self.header.get("arrays", []):
             n = int(np.prod(shape, dtype=np.int64))
             found[name] = np.frombuffer(self.answer, dtype, n, offset).reshape(shape)
             offset += found[name].nbytes
