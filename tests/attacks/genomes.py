@@ -132,6 +132,8 @@ def cohort_evidence(
     seen: Float,
     shown: NDArray[np.bool_],
     p: Float,
+    *,
+    error: float,
 ) -> Float:
     """Log-likelihood ratios (N,) that each person is among those counted in several cohorts.
 
@@ -147,6 +149,8 @@ def cohort_evidence(
         Counts (R, G), and whether they are.
     p
         Shares (G,) in the population.
+    error
+        People by whom a cohort is taken to differ from what it should be.
     """
     total = np.zeros(member.shape[1])
     overlap = rows @ rows.T
@@ -154,7 +158,7 @@ def cohort_evidence(
         kept = np.flatnonzero(shown[:, g])
         if not kept.size:
             continue
-        inverse = np.linalg.pinv(overlap[np.ix_(kept, kept)], rcond=1e-9, hermitian=True)
+        inverse = np.linalg.inv(overlap[np.ix_(kept, kept)] + error * np.eye(kept.size))
         excess = seen[kept, g] - p[g] * overlap[kept, kept]
         shift = (has[:, g] - p[g]) * member[kept]
         pull = inverse @ shift

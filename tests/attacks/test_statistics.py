@@ -242,11 +242,16 @@ def tumour_attack(directory: Path) -> Strength:
         like = np.array([(other >= low) & (other <= high) for low, high in bounds], float)
         seen = np.array([n for _, n, _ in told], float)
         shown = np.array([mask == 0 for *_, mask in told])
-        scores = [
-            cohort_evidence(inside, members, has, seen, shown, shares)
-            for members, has in ((inside, carried), (like, outside))
-        ]
-        found.append(power(*scores, alpha=0.01))
+        found.append(
+            max(
+                power(
+                    cohort_evidence(inside, inside, carried, seen, shown, shares, error=error),
+                    cohort_evidence(inside, like, outside, seen, shown, shares, error=error),
+                    alpha=0.01,
+                )
+                for error in (1e-6, 1.0, 10.0)
+            )
+        )
     return Strength(*found)
 
 
@@ -395,6 +400,7 @@ def scanned(directory: Path) -> dict[str, Any]:
                 "result": told.result,
                 "sums": told.released("a")[-1],
                 "after": asked,
+                "controlled": after.ask(analysis, panel=panel, tier="controlled"),
             }
         )
     return _scan[0]
@@ -428,6 +434,27 @@ def betas_attack(directory: Path) -> Strength:
 def test_a5_betas(tmp_path: Path) -> None:
     judge(betas_attack.strength(tmp_path), works=0.85, allowed=0.2)
     assert all(one.rules == {"tiers"} for one in scanned(tmp_path)["after"].values())
+
+
+@attack(
+    "A5 betas, tier named by the analyst",
+    learned="the same, by an analyst who calls the question controlled",
+    measure="correlation over members of the trait with the sum of dosage times beta",
+    stopped_by="nothing: the tier is a word of the request, not of who asks",
+)
+def named_tier_attack(directory: Path) -> Strength:
+    found = scanned(directory)
+    asked = [found["result"], found["controlled"].result]
+    strengths = []
+    for result in asked:
+        slopes = result.dataset["statistic"].values[:, 0] if result else np.zeros(0)
+        strengths.append(traced(found["genotypes"], np.nan_to_num(slopes), found["trait"]))
+    return Strength(*strengths)
+
+
+def test_a5_tier_named_by_the_analyst(tmp_path: Path) -> None:
+    found = named_tier_attack.strength(tmp_path)
+    judge(found, works=0.85, allowed=0.2, waits="whoever asks names the tier")
 
 
 @attack(
@@ -554,9 +581,15 @@ def _windows(ages: np.ndarray) -> list[tuple[float, float, str]]:
 
 
 def _explained(rows: np.ndarray, sums: np.ndarray, truth: np.ndarray) -> float:
+    """By the attacker's best guess, whatever share of errors he allows for in the memberships."""
     mean = sums[0] / truth.size
-    guess = mean + np.linalg.pinv(rows, rcond=1e-9) @ (sums - rows.sum(axis=1) * mean)
-    return float(1 - ((guess - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
+    centred, overlap = sums - rows.sum(axis=1) * mean, rows @ rows.T
+    found = []
+    for error in (1e-9, 1e-3, 0.1, 1.0, 10.0):
+        pull = np.linalg.solve(overlap + error * np.eye(len(rows)), centred)
+        left = ((mean + rows.T @ pull - truth) ** 2).sum()
+        found.append(float(1 - left / ((truth - truth.mean()) ** 2).sum()))
+    return max(found)
 
 
 def test_a13_covariance(tmp_path: Path) -> None:
@@ -757,42 +790,42 @@ def test_crafted_state__many_runs(tmp_path: Path) -> None:
 
 @attack(
     "A16 subtraction of one's own curve",
-    learned="events of the other two of three sites in each step, by a site that knows its own",
-    measure="share of their steps of 1 to 4 events that are read exactly",
+    learned="steps of the other two of three sites' curve, by a site that knows its own",
+    measure="share of their steps of 1 to 4 people that are read; none, trusted and masked",
     stopped_by="min_cell at each site; pooled: merged steps, insider",
 )
 def curve_attack(directory: Path) -> Strength:
     parts = [people(220, seed=160 + i, centre="abc"[i]) for i in range(3)]
-    found = []
-    for grid in (30.0, 720.0):
-        times = tuple(np.arange(0, 3601, grid))
-        tables = [_events(some, times) for some in parts]
-        others = tables[1] + tables[2]
-        small = (others >= 1) & (others <= 4)
-        unprotected = _steps_read(sum(tables), tables[0], small)  # where all sites send steps
-        analyst = attacked(directory / f"{grid}", parts, protected=True, min_sites=3)
-        for aggregator in ("none", "trusted", "masked"):
-            answer = analyst.ask(Survival(), panel=Panel(times=times), aggregator=aggregator)
-            read = 0.0
-            if answer:
-                read = _steps_read(answer.result.dataset["n_event"].values[0], tables[0], small)
-            found.append((unprotected, read, bool(answer)))
-    assert any(answered for *_, answered in found), "a curve must be shown, or nothing is"
-    return Strength(max(f[0] for f in found), max(f[1] for f in found))
+    found, times = [], tuple(np.arange(0, 3601, 30.0))
+    tables = [_steps(some, times) for some in parts]
+    others = tables[1] + tables[2]
+    n_small = int(((others >= 1) & (others <= 4)).sum())
+    analyst = attacked(directory, parts, protected=True, min_sites=3)
+    for aggregator in ("none", "trusted", "masked"):
+        answer = analyst.ask(Survival(), panel=Panel(times=times), aggregator=aggregator)
+        if answer:
+            shown = [answer.result.dataset[name].values[0] for name in ("n_event", "n_censored")]
+            found.append(_steps_read(np.array(shown), tables[0]) / n_small)
+    assert found, "a curve must be answered"
+    return Strength(_steps_read(sum(tables).astype(float), tables[0]) / n_small, max(found))
 
 
-def _events(some: People, times: Sequence[float]) -> np.ndarray:
+def _steps(some: People, times: Sequence[float]) -> np.ndarray:
+    """Events and withdrawals (2, steps)."""
     persons = some.clinical.drop_duplicates("individual_id").dropna(subset=[TIME, EVENT])
-    died = persons[persons[EVENT] == 1][TIME].to_numpy(float)
-    at = np.searchsorted(times, died)
-    return np.bincount(at[at < len(times)], minlength=len(times))
+    at, died = np.searchsorted(times, persons[TIME]), persons[EVENT].to_numpy() == 1
+    return np.array([np.bincount(at[own], minlength=len(times) + 1)[:-1] for own in (died, ~died)])
 
 
-def _steps_read(pooled: np.ndarray, own: np.ndarray, small: np.ndarray) -> float:
-    left = pooled - own
-    return float(
-        (small & np.isfinite(left) & (left >= 1) & (left <= 4)).sum() / max(small.sum(), 1)
-    )
+def _steps_read(pooled: np.ndarray, own: np.ndarray) -> int:
+    """Shown steps, with those merged into them, in which the others are 1 to 4."""
+    n = 0
+    for flow, mine in zip(pooled, own, strict=True):
+        start = 0
+        for step in np.flatnonzero(np.isfinite(flow)):
+            n += 1 <= flow[step] - mine[start : step + 1].sum() <= 4
+            start = step + 1
+    return n
 
 
 def test_a16_own_curve(tmp_path: Path) -> None:
@@ -859,9 +892,15 @@ def metadata_attack(directory: Path) -> Strength:
                 for side, twin in zip("ab", pair, strict=True)
             ]
             said = [analyst.federation.hello()["a"] for analyst in analysts]
-            apart += len({json.dumps({**s, "freeze": ""}, sort_keys=True) for s in said}) - 1
+            apart += len({json.dumps(_told_of_people(s), sort_keys=True) for s in said}) - 1
         found.append(apart / len(pairs))
     return Strength(*found)
+
+
+def _told_of_people(hello: dict[str, Any]) -> dict[str, Any]:
+    """A hello less what is drawn at random: keys, and the digest of the store's state."""
+    drawn = ("freeze", "mask_key", "mask_key_signature")
+    return {key: value for key, value in hello.items() if key not in drawn}
 
 
 def test_a25_metadata(tmp_path: Path) -> None:
