@@ -1,0 +1,31 @@
+"""Attacks by sequences of questions, and by what else a site lets see; one test per attack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.attacks import differencing
+
+
+def test_pair_differencing(tmp_path: Path) -> None:
+    found = differencing.pairs.strength(tmp_path)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_trackers(tmp_path: Path) -> None:
+    found = differencing.all_trackers.strength(tmp_path)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_averaging_by_padding(tmp_path: Path) -> None:
+    found = differencing.averaging.strength(tmp_path)
+    assert found.before < 1.0
+    assert found.after >= 2.5
+
+
+def test_linear_system(tmp_path: Path) -> None:
+    found = differencing.system.strength(tmp_path)
+    assert found.before >= 10
+    assert found.after == 0
