@@ -255,7 +255,7 @@ def system(directory: Path) -> Strength:
 
 
 def n_solved(released: list[np.ndarray], crowded: Crowd, values: list[int] | None) -> float:
-    """People whose secret comes out right and certain; with exact sums unless `values` are given."""
+    """People whose secret comes out right; from exact sums unless `values` are given."""
     found = 0
     for rank in range(crowded.n):
         weights = solved(released, rank) if released else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.attacks import differencing
+from tests.attacks import differencing, oracles
 
 
 def test_pair_differencing(tmp_path: Path) -> None:
@@ -29,3 +29,33 @@ def test_linear_system(tmp_path: Path) -> None:
     found = differencing.system.strength(tmp_path)
     assert found.before >= 10
     assert found.after == 0
+
+
+def test_refusal_as_oracle(tmp_path: Path) -> None:
+    found = oracles.refusals.strength(tmp_path)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_edge_of_the_difference(tmp_path: Path) -> None:
+    found = oracles.edge_of_difference.strength(tmp_path)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_edge_of_the_size(tmp_path: Path) -> None:
+    found = oracles.edge_of_size.strength(tmp_path)
+    assert found.before >= 0.8
+    assert found.after <= 0.55
+
+
+def test_edge_of_a_cell(tmp_path: Path) -> None:
+    found = oracles.edge_of_cell.strength(tmp_path)
+    assert found.before >= 0.8
+    assert found.after <= 0.55
+
+
+def test_rules_as_oracle(tmp_path: Path) -> None:
+    found = oracles.rules.strength(tmp_path)
+    assert found.before == 1.0
+    assert found.after <= 0.55
