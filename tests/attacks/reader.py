@@ -55,7 +55,7 @@ def linear(x: Floats, y: Bits) -> Guess:
     middle, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale == 0] = np.inf
     a = (x - middle) / scale
-    weights = a.T @ np.linalg.solve(a @ a.T + 1e-3 * len(y) * np.eye(len(y)), y - y.mean())
+    weights = a.T @ np.linalg.solve(a @ a.T + 1e-7 * len(y) * np.eye(len(y)), y - y.mean())
     return lambda z: ((z - middle) / scale) @ weights > 0
 
 
@@ -69,7 +69,9 @@ def taught(seen: Sequence[Features], bits: Sequence[bool]) -> tuple[list[str], G
     names = sorted({name for one in seen for name in one})
     x, y = table(seen, names), np.array(bits)
     pairs = differences(names)
-    half = np.arange(len(y)) % 4 < 2  # the bits lie in blocks: half of either
+    half = np.zeros(len(y), dtype=bool)
+    for bit in (True, False):
+        half[np.flatnonzero(y == bit)[::2]] = True
 
     def made(kind: Callable[[Floats, Bits], Guess], rows: Bits) -> Guess:
         if kind is linear:
