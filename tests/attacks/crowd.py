@@ -162,15 +162,6 @@ class Pairwise:
         return True
 
 
-def solved(released: Sequence[NDArray[np.bool_]], who: int) -> NDArray[np.float64] | None:
-    """Weights of released memberships that add up to one person alone, if there are any."""
-    basis = np.array(released, dtype=np.float64).T
-    alone = np.zeros(basis.shape[0])
-    alone[who] = 1.0
-    weights = np.linalg.lstsq(basis, alone, rcond=None)[0]
-    return weights if np.abs(basis @ weights - alone).max() < 1e-6 else None
-
-
 def accuracy(guessed: Sequence[float | None], truth: Sequence[bool]) -> float:
     """Share of bits guessed right, those of each value alike; where there is no guess, a half."""
     told, secret = np.array([0.5 if g is None else g for g in guessed]), np.array(truth)
