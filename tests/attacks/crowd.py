@@ -120,18 +120,21 @@ class Seen:
         return "refused" if self.n is None else "hidden" if self.carriers is None else "shown"
 
 
-def count(analyst: Analyst, *criteria: Criteria, **options: Any) -> list[Seen]:
-    """People and carriers of `SECRET` in cohorts asked about together."""
+def count(
+    analyst: Analyst, *criteria: Criteria, panel: Panel = PANEL, **options: Any
+) -> list[Seen]:
+    """People and carriers of the panel's gene in cohorts asked about together, at one site."""
     cohorts = tuple(Cohort.of(f"c{i}", c) for i, c in enumerate(criteria))
     request = analyst.federation.request(
-        FREQUENCY, purpose="DUO:0000006", cohorts=cohorts, panel=PANEL, **options
+        FREQUENCY, purpose="DUO:0000006", cohorts=cohorts, panel=panel, **options
     )
     return seen(analyst.send(request), len(cohorts))
 
 
 def seen(answer: Answer, n_cohorts: int) -> list[Seen]:
-    """The same, read from an answer of site "a"."""
-    (arrays, *_) = *answer.released("a"), {}
+    """The same, read from the answer of the only site."""
+    (message,) = answer.messages
+    arrays = message.arrays if message.header["status"] == "released" else {}
     if not arrays:
         return [Seen(None, None)] * n_cohorts
     found = []

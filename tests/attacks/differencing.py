@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,14 +234,16 @@ def ordinary(rng: np.random.Generator, n: int) -> Criteria:
 
 
 def read_off(asked: Sequence[Bool], values: Sequence[int], truth: NDArray[np.bool_]) -> float:
-    """Accuracy for everybody who stands alone in some combination of answers, values exact."""
+    """Accuracy over those who stand alone in some combination of answers; nobody, a half."""
     if not asked:
         return 0.5
     basis = np.array(asked, dtype=np.float64)
     inverse = np.linalg.pinv(basis)
     alone = np.diag(inverse @ basis) > 1 - 1e-6
     found = np.round(inverse @ np.array(values, dtype=np.float64), 3)
-    return accuracy([guess(v) if a else None for v, a in zip(found, alone, strict=True)], truth)
+    if not truth[alone].any() or truth[alone].all():
+        return 0.5
+    return accuracy([guess(v) for v in found[alone]], truth[alone])
 
 
 def by_pairs(members: Bool, secret: Bool) -> float:
@@ -251,12 +254,12 @@ def by_pairs(members: Bool, secret: Bool) -> float:
 
 
 def one_by_one(
-    analyst: Analyst, questions: Sequence[Criteria], members: Bool, secret: Bool
+    analyst: Analyst, questions: Sequence[Criteria], members: Bool, secret: Bool, **options: Any
 ) -> float:
     """The same of a site that is asked."""
     asked, values = [], []
     for one, m in zip(questions, members, strict=True):
-        carriers = count(analyst, one)[0].carriers
+        carriers = count(analyst, one, **options)[0].carriers
         if carriers is not None:
             asked.append(m)
             values.append(carriers)

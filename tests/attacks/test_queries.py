@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.attacks import differencing, oracles
+import numpy as np
+
+from tests.attack_people import Analyst
+from tests.attacks import differencing, lgg, oracles
 
 
 def test_pair_differencing(tmp_path: Path) -> None:
@@ -29,6 +32,19 @@ def test_linear_system(tmp_path: Path) -> None:
     found = differencing.system.strength(tmp_path)
     assert found.before >= 0.95
     assert found.after <= 0.55
+
+
+def test_linear_system__of_real_people(memory: Path, shared: Path) -> None:
+    """Pairs compared, the first stands alone after 36 answers; as recommended, nobody is read."""
+    file = lgg.made(memory, shared)
+    rng = np.random.default_rng(0)
+    questions = [lgg.clinical(rng) for _ in range(200)]
+    members, secret = lgg.truth(file, questions)
+    assert lgg.first_read(members, secret) == 36
+    assert differencing.by_pairs(members, secret) == 1.0
+    analyst = Analyst(file)
+    after = differencing.one_by_one(analyst, questions, members, secret, panel=lgg.PANEL)
+    assert after <= 0.55
 
 
 def test_refusal_as_oracle(tmp_path: Path) -> None:
