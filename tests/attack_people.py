@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 
 from eucan_dask import wire
@@ -35,6 +36,7 @@ from tests.simulated import make_site
 PURPOSE = "DUO:0000006"
 EVERYBODY = (Cohort("everybody"),)
 Arrays = dict[str, NDArray[Any]]
+HEAD = struct.calcsize("<8sI")  # of a message: magic and version, length of its header
 
 # --- attacks and their strengths ---
 
@@ -100,6 +102,23 @@ def power(inside: Any, outside: Any, *, alpha: float) -> float:
     """Share of those inside who lie above all but a share `alpha` of those outside."""
     limit = np.quantile(np.asarray(outside), 1 - alpha)
     return float((np.asarray(inside) > limit).mean())
+
+
+def judge(found: Strength, *, works: float, allowed: float, waits: str = "") -> None:
+    """Fail unless an attack works unprotected, and is held to what is allowed.
+
+    Parameters
+    ----------
+    works, allowed
+        Least strength before, largest after.
+    waits
+        Why it still succeeds: an expected failure, until it does not.
+    """
+    assert found.before >= works, "the attack does not work: it would prove nothing"
+    if waits and found.after > allowed:
+        pytest.xfail(waits)
+    assert not waits, "it is held now: drop `waits`"
+    assert found.after <= allowed
 
 
 # --- people ---
@@ -184,15 +203,19 @@ class Message:
     @property
     def header(self) -> dict[str, Any]:
         """The header of the answer: status, findings, facts."""
-        return wire.read_header(self.answer)
+        found: dict[str, Any] = json.loads(self.answer[HEAD : self._arrays_at])
+        return found
+
+    @property
+    def _arrays_at(self) -> int:
+        (length,) = struct.unpack_from("<I", self.answer, HEAD - 4)
+        return HEAD + int(length)
 
     @property
     def arrays(self) -> Arrays:
         """What the answer says in clear, read from its bytes; nothing if it is sealed."""
-        start = struct.calcsize("<8sI")
-        (length,) = struct.unpack_from("<I", self.answer, 8)
-        offset, found = start + length, {}
-        for name, dtype, shape in json.loads(self.answer[start:offset]).get("arrays", []):
+        offset, found = self._arrays_at, {}
+        for name, dtype, shape in self.header.get("arrays", []):
             n = int(np.prod(shape, dtype=np.int64))
             found[name] = np.frombuffer(self.answer, dtype, n, offset).reshape(shape)
             offset += found[name].nbytes
@@ -336,9 +359,21 @@ def attacked(
     return Analyst(file)
 
 
-def both(directory: Path, parts: Sequence[People], **options: Any) -> tuple[Analyst, Analyst]:
-    """Analysts before the same people, unprotected and under the recommended policy."""
+def both(
+    directory: Path,
+    parts: Sequence[People],
+    *,
+    settings: Mapping[str, object] | None = None,
+    **options: Any,
+) -> tuple[Analyst, Analyst]:
+    """Analysts before the same people, unprotected and under the recommended policy.
+
+    Parameters
+    ----------
+    settings
+        Lines of the recommended policy that differ.
+    """
     return (
         attacked(directory / "before", parts, protected=False, **options),
-        attacked(directory / "after", parts, protected=True, **options),
+        attacked(directory / "after", parts, protected=True, settings=settings, **options),
     )
