@@ -131,6 +131,49 @@ def refusals(directory: Path) -> Strength:
     return Strength(min(before), max(after))
 
 
+def overlapping(kind: str, rank: int) -> list[Criteria]:
+    """Sets of which the second holds the person, who is in the first, only if mutated."""
+    one, hit = person(rank), every(person(rank), MUTATED)
+    p, q, r = ranks(0, 39), ranks(40, 79), ranks(80, 119)
+    if 40 <= rank < 80:
+        p, q = q, p
+    if rank >= 80:
+        p, r = r, p
+    return {
+        "everybody": [p, either(never(p), hit), {}],
+        "a union": [p, either(q, hit), either(p, q)],
+        "a rest": [either(p, q), either(r, hit), either(p, q, r)],
+        "two unions": [either(p, q), either(q, r, hit), q, either(p, q, r)],
+        "a part": [either(p, q), either(every(q, never(one)), hit), p],
+    }[kind]
+
+
+@attack(
+    "refusal as oracle, reordered",
+    learned="a mutation of one person, from whether sets asked first are found to overlap",
+    measure=READ + " (before: leverage that refuses)",
+    stopped_by="min_cohort_difference (snapped)",
+)
+def reordered(directory: Path) -> Strength:
+    crowded = crowd(N, seed=16)
+    kinds = ("everybody", "a union", "a rest", "two unions", "a part")
+
+    def by_rule(rank: int, kind: str) -> Hashable:
+        return isolates(crowded.members(*overlapping(kind, rank)))
+
+    before = [overhear(crowded, lambda rank, kind=kind: by_rule(rank, kind)) for kind in kinds]
+    after = [
+        listen(
+            directory / kind,
+            crowded,
+            lambda who, rank, kind=kind: told(who, *overlapping(kind, rank)),
+            n=12,
+        )
+        for kind in kinds
+    ]
+    return Strength(max(before), max(after))
+
+
 # --- so does a change of rule, or of the answer itself, at an edge ---
 
 

@@ -10,26 +10,26 @@ from tests.attack_people import Analyst
 from tests.attacks import differencing, lgg, oracles
 
 
-def test_pair_differencing(tmp_path: Path) -> None:
-    found = differencing.pairs.strength(tmp_path)
+def test_pair_differencing(memory: Path) -> None:
+    found = differencing.pairs.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
 
 
-def test_trackers(tmp_path: Path) -> None:
-    found = differencing.all_trackers.strength(tmp_path)
+def test_trackers(memory: Path) -> None:
+    found = differencing.all_trackers.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
 
 
-def test_averaging_by_padding(tmp_path: Path) -> None:
-    found = differencing.averaging.strength(tmp_path)
+def test_averaging_by_padding(memory: Path) -> None:
+    found = differencing.averaging.strength(memory)
     assert found.before < 1.0
     assert found.after >= 2.5
 
 
-def test_linear_system(tmp_path: Path) -> None:
-    found = differencing.system.strength(tmp_path)
+def test_linear_system(memory: Path) -> None:
+    found = differencing.system.strength(memory)
     assert found.before >= 0.95
     assert found.after <= 0.55
 
@@ -47,31 +47,37 @@ def test_linear_system__of_real_people(memory: Path, shared: Path) -> None:
     assert after <= 0.55
 
 
-def test_refusal_as_oracle(tmp_path: Path) -> None:
-    found = oracles.refusals.strength(tmp_path)
+def test_refusal_as_oracle(memory: Path) -> None:
+    found = oracles.refusals.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
 
 
-def test_edge_of_the_difference(tmp_path: Path) -> None:
-    found = oracles.edge_of_difference.strength(tmp_path)
+def test_refusal_as_oracle__reordered(memory: Path) -> None:
+    found = oracles.reordered.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
 
 
-def test_edge_of_the_size(tmp_path: Path) -> None:
-    found = oracles.edge_of_size.strength(tmp_path)
+def test_edge_of_the_difference(memory: Path) -> None:
+    found = oracles.edge_of_difference.strength(memory)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_edge_of_the_size(memory: Path) -> None:
+    found = oracles.edge_of_size.strength(memory)
     assert found.before >= 0.8
     assert found.after <= 0.55
 
 
-def test_edge_of_a_cell(tmp_path: Path) -> None:
-    found = oracles.edge_of_cell.strength(tmp_path)
+def test_edge_of_a_cell(memory: Path) -> None:
+    found = oracles.edge_of_cell.strength(memory)
     assert found.before >= 0.8
     assert found.after <= 0.55
 
 
-def test_rules_as_oracle(tmp_path: Path) -> None:
-    found = oracles.rules.strength(tmp_path)
+def test_rules_as_oracle(memory: Path) -> None:
+    found = oracles.rules.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
