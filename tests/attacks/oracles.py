@@ -74,11 +74,12 @@ def overhear(crowded: Crowd, probe: Callable[[int], Hashable], n: int = 20) -> f
 
 
 def told(analyst: Analyst, *questions: Criteria) -> Hashable:
-    """Words of each answer, and by how many people its cohort differs from the first's."""
+    """Words of each answer, and by how many people it differs from the first, if by few."""
     found = [count(analyst, question)[0] for question in questions]
     first = found[0].n
     sizes = [None if one.n is None or first is None else one.n - first for one in found]
-    return tuple((one.word, size) for one, size in zip(found, sizes, strict=True))
+    near = [size if size is not None and abs(size) < LEAST else None for size in sizes]
+    return tuple((one.word, size) for one, size in zip(found, near, strict=True))
 
 
 def isolates(members: Bool) -> bool:
@@ -181,6 +182,60 @@ def groups(rank: int, size: int) -> list[Criteria]:
     """Groups of so many known people, without one person."""
     starts = [s for s in range(0, N - size, size) if not s <= rank < s + size]
     return [ranks(s, s + size - 1) for s in starts]
+
+
+def known_size(rank: int) -> Criteria:
+    """Forty people of known ages, and one more if mutated."""
+    return either(sets_apart(rank)[0], every(person(rank), MUTATED))
+
+
+def sets_apart(rank: int) -> list[Criteria]:
+    """The youngest and the oldest forty, or the middle and the oldest, without a person."""
+    thirds = [ranks(0, 39), ranks(40, 79), ranks(80, 119)]
+    del thirds[rank // 40]
+    return thirds
+
+
+@attack(
+    "needle",
+    learned="a mutation of one person, from the size of a known group that it is added to",
+    measure=READ,
+    stopped_by="min_effect",
+)
+def needle(directory: Path) -> Strength:
+    crowded = crowd(N, seed=17)
+
+    def by_size(rank: int) -> Hashable:
+        return int(crowded.members(known_size(rank)).sum())
+
+    def probe(analyst: Analyst, rank: int) -> Hashable:
+        return count(analyst, known_size(rank))[0].n
+
+    return Strength(overhear(crowded, by_size), listen(directory, crowded, probe))
+
+
+def crossing(rank: int) -> list[Criteria]:
+    """The mutated of two groups that share one person alone, and of both."""
+    group, other = (either(part, person(rank)) for part in sets_apart(rank))
+    return [every(MUTATED, group), every(MUTATED, other), every(MUTATED, either(group, other))]
+
+
+@attack(
+    "refusal as oracle, crossing",
+    learned="a mutation of one person, from whether two groups of mutated people share anybody",
+    measure=READ + " (before: leverage that refuses)",
+    stopped_by="min_cohort_difference (snapped)",
+)
+def crossings(directory: Path) -> Strength:
+    crowded = crowd(N, seed=18)
+
+    def by_rule(rank: int) -> Hashable:
+        return isolates(crowded.members(*crossing(rank)))
+
+    def probe(analyst: Analyst, rank: int) -> Hashable:
+        return tuple(count(analyst, one)[0].word for one in crossing(rank))
+
+    return Strength(overhear(crowded, by_rule), listen(directory, crowded, probe))
 
 
 def edge_questions(rank: int) -> list[Criteria]:

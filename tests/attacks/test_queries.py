@@ -59,6 +59,18 @@ def test_refusal_as_oracle__reordered(memory: Path) -> None:
     assert found.after <= 0.55
 
 
+def test_refusal_as_oracle__crossing(memory: Path) -> None:
+    found = oracles.crossings.strength(memory)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
+def test_needle(memory: Path) -> None:
+    found = oracles.needle.strength(memory)
+    assert found.before == 1.0
+    assert found.after <= 0.55
+
+
 def test_edge_of_the_difference(memory: Path) -> None:
     found = oracles.edge_of_difference.strength(memory)
     assert found.before == 1.0
