@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eucan_dask.admission import allowed
 from eucan_dask import wire
+from eucan_dask.admission import allowed
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.logistic_regression import LogisticRegression
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.analysis_set import analysis_set
 from eucan_dask.clusters import Cluster
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused, Unavailable
@@ -27,7 +28,6 @@ from eucan_dask.init import init_site
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release
 from eucan_dask.request import Request, Roster
-from eucan_dask.analysis_set import analysis_set
 from eucan_dask.site import Site
 from eucan_dask.store.edit import withdraw
 from eucan_dask.terms import Term
