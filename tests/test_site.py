@@ -228,7 +228,7 @@ def test_hello__tells_names_and_versions_and_no_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("format = 1", "format = 3", "unknown format"),
+        ("format = 2", "format = 3", "unknown format"),
         ('name = "a"', 'nam = "a"', "did you mean 'name'"),
         ('name = "a"', "name = 3", "wrong type"),
         ('policy = "policy.toml"', 'policy = "none.toml"', "cannot be read"),

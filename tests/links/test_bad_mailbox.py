@@ -16,7 +16,7 @@ from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.federation import Federation
 from eucan_dask.links import mailbox as link_module
 from eucan_dask.mailbox import put, release_path
-from tests.asking import encoded
+from tests.asking import KEY, encoded
 from tests.cli.commands import Cli, refusal, tree
 from tests.links.parties import (
     LONG,
@@ -37,7 +37,13 @@ Put = Callable[[Path], object]
 
 def _future(path: Path) -> None:
     raw = encoded(request("lyon", run="new"))
-    path.write_bytes(message.MAGIC[:-1] + b"\1" + raw[len(message.MAGIC) :])
+    path.write_bytes(message.MAGIC[:-1] + b"\3" + raw[len(message.MAGIC) :])
+
+
+def _past(path: Path) -> None:
+    """A request of version 1: nobody signed it."""
+    body = encoded(request("lyon", run="new"))[: -wire.REQUEST_TAIL]
+    path.write_bytes(message.MAGIC[:-1] + b"\1" + body[len(message.MAGIC) :])
 
 
 def _unknown_key(path: Path) -> None:
@@ -46,7 +52,8 @@ def _unknown_key(path: Path) -> None:
     (length,) = struct.unpack_from("<I", raw, len(message.MAGIC))
     text = raw[message.PREFIX.size : message.PREFIX.size + length]
     text = text.replace(b'{"aggregator"', b'{"agent": 7, "aggregator"', 1)
-    path.write_bytes(message.PREFIX.pack(message.MAGIC, len(text)) + text)
+    body = message.PREFIX.pack(message.MAGIC, len(text)) + text + raw[-wire.REQUEST_TAIL :][:32]
+    path.write_bytes(body + KEY.sign(wire.REQUEST + body))
 
 
 def _cut(path: Path) -> None:
@@ -74,7 +81,8 @@ BAD: dict[str, tuple[str, Put, str]] = {
     "hidden": (".DS_Store", lambda p: p.write_text(""), "is no request"),
     "empty": ("new.0.request", lambda p: p.write_bytes(b""), "is cut off"),
     "cut off": ("new.0.request", _cut, "is cut off: it lacks 7 bytes"),
-    "future": ("new.0.request", _future, "has another version; expected 1; found 2; install"),
+    "future": ("new.0.request", _future, "has another version; expected 2; found 3; install"),
+    "past": ("new.0.request", _past, "has another version; expected 2; found 1; install"),
     "unknown key": ("new.0.request", _unknown_key, "unknown key 'agent'"),
     "no request": ("new.0.request", _release, "is not a request"),
     "renamed run": (
