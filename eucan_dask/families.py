@@ -73,7 +73,7 @@ class Trial:
     n_people
         People the ledger knows.
     least
-        No combination of releases may rest on fewer people; 0 or 1 compares nothing.
+        No combination of releases may rest on fewer people; at least 2.
     """
 
     families: Families
@@ -89,8 +89,6 @@ class Trial:
 
     def verdict(self, box: Box, family: Family, members: Bool, allowed: Bool) -> Verdict:
         """What becomes of a membership in a family; one that was released is free."""
-        if self.least < 2:
-            return Verdict("free", members)
         shape = self._known(box, family, members)
         if shape is not None:
             kind = "free" if shape == family.shape_tag(box) else "shape"
@@ -111,7 +109,7 @@ class Trial:
 
     def accept(self, box: Box, family: Family, members: Bool) -> None:
         """Add a membership that every family agreed to."""
-        if self.least < 2 or self._known(box, family, members) is not None:
+        if self._known(box, family, members) is not None:
             return
         shape = family.shape_tag(box)
         last = self.seen.pop(family.name, None)  # nothing was added since

@@ -88,8 +88,8 @@ class Decision:
 
     ask: Ask
     used: Bool
-    version: int = -1
-    trial: Trial | None = field(default=None, repr=False)
+    version: int
+    trial: Trial = field(repr=False)
 
 
 class Ledger(Memory):
@@ -149,8 +149,6 @@ class Ledger(Memory):
                     raise Unavailable("another question was asked at the same time; ask again")
                 decision = again
             trial = decision.trial
-            if trial is None:
-                raise Unavailable("nothing was decided")
             trial.write(box)
             rows = self.people.rows(box, ask.individuals)
             sets = _in_rows(decision.used, rows, trial.n_people)

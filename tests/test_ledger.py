@@ -164,6 +164,23 @@ def test_decide__three_sets_that_single_somebody_out_are_not_answered(ledger: Le
     np.testing.assert_array_equal(ask(ledger, crafted)[:, 0], a | b)
 
 
+def test_decide__a_chain_of_small_steps_is_not_followed_far(ledger: Ledger) -> None:
+    """Six away in one family, six more in the next: the promise is fewer than ten in all."""
+    six, twelve = members(*range(44)), members(*range(38))
+    ask(ledger, FIRST, eligible=six, summand="f")
+    ask(ledger, six, eligible=twelve, summand="g", names=("other words",))
+    with pytest.raises(Refused, match="min_cohort_difference"):
+        ledger.decide(replace(question(FIRST), summands={"f": "", "g": ""}))
+
+
+def test_decide__families_that_never_agree_refuse(ledger: Ledger) -> None:
+    """One knows the first 46, the other the last: neither may be answered on those of both."""
+    ask(ledger, FIRST, eligible=members(*range(46)), summand="f")
+    ask(ledger, FIRST, eligible=members(*range(4, 50)), summand="g")
+    with pytest.raises(Refused, match="min_cohort_difference"):
+        ledger.decide(replace(question(FIRST), summands={"f": "", "g": ""}))
+
+
 def test_decide__the_same_words_are_answered_on_the_same_people(ledger: Ledger) -> None:
     """The data change by a few people: the answer does not; by many: it does."""
     ask(ledger, FIRST, names=("age < 50",))
