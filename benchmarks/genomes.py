@@ -127,7 +127,7 @@ def centres(vcf: Path, people: pd.DataFrame, directory: Path) -> Path:
         ):
             _ours(command)
         sites += ["--site", home / "site"]
-    _ours(["federation", "init", directory / "federation.toml", *sites])
+    _ours(["federation", "init", directory / "federation.toml", "--admit", *sites])
     return directory / "federation.toml"
 
 

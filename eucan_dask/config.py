@@ -10,7 +10,7 @@ from typing import Any
 
 from eucan_dask.errors import Invalid, unknown
 
-__all__ = ["Key", "check", "read"]
+__all__ = ["Key", "check", "read", "read_format"]
 
 _MISSING = object()
 
@@ -95,3 +95,18 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid("is not valid TOML", where=path, found=str(error)) from error
+
+
+def read_format(path: Path, number: int, *, remedy: str) -> dict[str, Any]:
+    """The tables of a TOML file that says to be of a format, before anything else is looked at.
+
+    Raises
+    ------
+    Invalid
+        If it cannot be read, or is of another format.
+    """
+    table = read(path)
+    found = table.get("format")
+    if found != number or isinstance(found, bool):
+        raise Invalid("unknown format", where=path, expected=number, found=found, remedy=remedy)
+    return table

@@ -30,7 +30,7 @@ def describe(kind: type[Analysis]) -> str:
 def _leaves(kind: type[Analysis]) -> str:
     rows = []
     for spec in kind.yields:
-        if spec.kind != "evidence":
+        if spec.leaves:
             over = " x ".join(spec.dims) or "one number"
             part = f", part of {spec.within}" if spec.within else ""
             rows.append(f"{spec.name}: {spec.kind} over {over}{part}; {spec.doc}")
@@ -70,7 +70,7 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
     lines += [f"  cohort {c.label!r}: {c.describe()}" for c in question.cohorts]
     total = 0
     for spec in analysis.yields:
-        if spec.kind == "evidence":
+        if not spec.leaves:
             continue
         shape = tuple(
             n_variants if dim == "variants" else n

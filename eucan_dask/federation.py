@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid, Unavailable
+from eucan_dask.errors import Invalid
 from eucan_dask.greet import greet
-from eucan_dask.keys import read_public
+from eucan_dask.keys import read_private, read_public
 from eucan_dask.links import DEADLINE_MINUTES, open_link
+from eucan_dask.mask_keys import MaskKey, gather
 from eucan_dask.panel import BLOCK_VARIANTS, Panel
 from eucan_dask.partial import indexed
 from eucan_dask.policy import Thresholds
+from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import AGGREGATORS, Request, Roster
 from eucan_dask.result import Result, blank_hidden, joined
 from eucan_dask.rounds import Member, Progress, Rounds
+from eucan_dask.scanning import in_order
+from eucan_dask.standing import Standing
 from eucan_dask.variant_panel import VariantPanel
 from eucan_dask.versions import code_digest
-from eucan_dask.waiting import waiters, watched
 
 __all__ = ["Federation", "new_run"]
 
-FORMAT = 1
+FORMAT = 2
 EVERYBODY = (Cohort("everybody"),)
-AHEAD = 8  # blocks on their way at once, where answers take their time
 
 
 class Federation:
@@ -47,6 +49,8 @@ class Federation:
         Fewer answers than this are no result.
     thresholds
         The federation's own, for totals.
+    key
+        The coordinator's: requests are signed with it, and sealed answers opened.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Federation:
         name: str,
         min_sites: int,
         thresholds: Thresholds,
+        key: Ed25519PrivateKey,
         aggregator: str = "none",
     ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.name))
@@ -67,7 +72,8 @@ class Federation:
                 "min_sites cannot be met", where=name, expected=f"1..{len(names)}", found=min_sites
             )
         self.name, self.min_sites, self.thresholds = name, min_sites, thresholds
-        self.aggregator = aggregator
+        self.aggregator, self.key = aggregator, key
+        self._mask_keys: dict[str, MaskKey] | None = None
 
     @classmethod
     def open(cls, path: Path | str, *, deadline: float | None = None) -> Federation:
@@ -84,12 +90,12 @@ class Federation:
             For unknown or missing keys, links or key files.
         """
         path = Path(path)
-        text = config.Key(str)
+        text, remedy = config.Key(str), "write it again with `eucan-dask federation init`"
         table = config.check(
-            config.read(path),
+            config.read_format(path, FORMAT, remedy=remedy),
             {
                 "format": config.Key(int),
-                "name": text,
+                **dict.fromkeys(("name", "private_key_file"), text),
                 "min_sites": config.Key(int),
                 "aggregator": config.Key(str, choices=AGGREGATORS),
                 "deadline_minutes": config.Key(int | float, default=DEADLINE_MINUTES),
@@ -98,8 +104,6 @@ class Federation:
             },
             where=str(path),
         )
-        if table["format"] != FORMAT:
-            raise Invalid("unknown format", where=path, expected=FORMAT, found=table["format"])
         keys = dict.fromkeys(("name", "link", "public_key_file"), text)
         rows = [config.check(row, keys, where=f"{path} [[sites]]") for row in table["sites"]]
         policy = config.check(
@@ -115,6 +119,7 @@ class Federation:
             name=table["name"],
             min_sites=table["min_sites"],
             thresholds=Thresholds.from_toml(policy["thresholds"], policy["zeros"], where=str(path)),
+            key=read_private(path.parent / table["private_key_file"]),
             aggregator=table["aggregator"],
         )
 
@@ -210,20 +215,32 @@ class Federation:
         complete: Sequence[str] = (),
         run: str | None = None,
     ) -> Request:
-        """The question as it would travel; parameters as for `run`."""
+        """The question as it would travel; parameters as for `run`.
+
+        For masked sums the sites' mask keys come with it: they are asked for once.
+        """
+        roster = Roster(tuple(m.name for m in self.members), aggregator or self.aggregator)
+        masks = self._masks() if roster.aggregator == "masked" else {}
         return Request(
             run=run or new_run(),
             analysis=analysis,
             panel=panel or Panel(),
             cohorts=tuple(cohorts),
             purpose=purpose,
-            roster=Roster(
-                tuple(member.name for member in self.members), aggregator or self.aggregator
-            ),
+            roster=roster.keep(masks) if masks else roster,
             tier=tier,
             complete=tuple(complete),
             code_digest=code_digest(),
+            pool={} if roster.aggregator == "none" else pool_of(self.thresholds),
+            mask_keys=masks,
         )
+
+    def _masks(self) -> dict[str, MaskKey]:
+        """The mask keys of the sites that are there."""
+        if self._mask_keys is None:
+            keys = {member.name: member.key for member in self.members}
+            self._mask_keys = gather(self.hello(), keys)
+        return self._mask_keys
 
     def scan(
         self,
@@ -233,6 +250,7 @@ class Federation:
         first: int = 0,
         roster: tuple[str, ...] = (),
         progress: Progress | None = None,
+        standing: Standing | None = None,
     ) -> Iterator[Result]:
         """Ask for the variants block by block, a few blocks ahead; results in order.
 
@@ -244,54 +262,66 @@ class Federation:
             The first block asked for; those before were finished by a former run.
         roster
             The sites that answered those.
+        standing
+            As of `ask`.
 
         Raises
         ------
         Unavailable
             If a site stops answering on the way.
         """
-        n_blocks = variants.n_blocks
-        blocks = enumerate(variants.blocks())
-        todo = (
+        n_blocks, standing = variants.n_blocks, standing or Standing()
+        blocks = (
             replace(
                 request,
                 run=f"{request.run}-{number:06d}",
                 panel=replace(request.panel, variants=block),
                 n_blocks=n_blocks,
             )
-            for number, block in blocks
+            for number, block in enumerate(variants.blocks())
             if number >= first
         )
-        links = {member.name: member.link for member in self.members}
-        ahead = 1 if all(link.prompt for link in links.values()) else AHEAD
-        with waiters(links.values(), ahead) as pool:
-            waiting: deque[Future[Result]] = deque()
-            for number in range(first, n_blocks):
-                waiting.extend(
-                    pool.submit(self.ask, one) for one in islice(todo, ahead - len(waiting))
-                )
-                step = (number, n_blocks, f"{request.analysis.title}, blocks")
-                result = watched(waiting.popleft(), links, step=step, progress=progress)
-                answered = tuple(o.site for o in result.outcomes if o.status == "answered")
-                roster = roster or answered
-                if answered != roster:
-                    lost = ", ".join(sorted(set(roster) ^ set(answered)))
-                    raise Unavailable(f"{lost} did not answer every block; resume the run later")
-                if progress is not None:
-                    progress(number + 1, n_blocks, step[2])
-                yield result
+        return in_order(
+            partial(self.ask, standing=standing),
+            blocks,
+            numbers=range(first, n_blocks),
+            links={member.name: member.link for member in self.members},
+            roster=roster,
+            standing=standing if request.roster.aggregator == "masked" else None,
+            what=f"{request.analysis.title}, blocks",
+            progress=progress,
+        )
 
     def done(self, run: str) -> None:
         """Tell the links that the answers to a run were used: what is left of it may go."""
         for member in self.members:
             member.link.done(run)
 
-    def ask(self, request: Request, *, progress: Progress | None = None) -> Result:
-        """Put one request, all its rounds, to every site."""
+    def ask(
+        self,
+        request: Request,
+        *,
+        progress: Progress | None = None,
+        standing: Standing | None = None,
+    ) -> Result:
+        """Put one request, all its rounds, to every site.
+
+        Parameters
+        ----------
+        standing
+            What is known of the roster whose masked sums were opened for this question.
+        """
         start = time.perf_counter()
-        analysis = request.analysis
-        rounds = Rounds(self.members, self.min_sites, self.thresholds, progress)
-        request, total, state = rounds.ask(request)
+        analysis, standing = request.analysis, standing or Standing()
+        rounds = Rounds(
+            self.members,
+            self.min_sites,
+            self.thresholds,
+            self.key,
+            progress,
+            standing,
+        )
+        request, total, state = rounds.ask(standing.narrowed(request))
         finished = (
             analysis.finalize(total, state)
             if isinstance(analysis, IterativeAnalysis)
@@ -303,9 +333,8 @@ class Federation:
             {name: total[name] for name in total.coords if name not in finished.coords}
         )
         dataset = indexed(blank_hidden(dataset, analysis))
-        outcomes = tuple(rounds.known[m.name].outcome for m in self.members)
         seconds = time.perf_counter() - start
-        return Result(analysis, dataset, outcomes, request.run, request.round + 1, seconds)
+        return Result(analysis, dataset, rounds.outcomes(), request.run, request.round + 1, seconds)
 
 
 def _member(row: Mapping[str, Any], base: Path, minutes: float) -> Member:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from eucan_dask import config
 from eucan_dask.errors import Invalid
+from eucan_dask.keys import fits, sign
 
 __all__ = ["MAX_HELLO", "Hello", "decode_hello", "encode_hello", "fingerprint"]
 
@@ -53,7 +52,9 @@ def encode_hello(told: Mapping[str, Any], key: Ed25519PrivateKey) -> bytes:
         "public_key": key.public_key().public_bytes_raw().hex(),
         "hello": dict(told),
     }
-    return json.dumps({**body, "signature": key.sign(_signed(body)).hex()}, indent=1).encode()
+    return json.dumps(
+        {**body, "signature": sign(key, PURPOSE, _signed(body)).hex()}, indent=1
+    ).encode()
 
 
 def decode_hello(raw: bytes, *, where: str) -> Hello | None:
@@ -84,13 +85,15 @@ def decode_hello(raw: bytes, *, where: str) -> Hello | None:
     signature = table.pop("signature")
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(table["public_key"]))
-        key.verify(bytes.fromhex(signature), _signed(table))
-    except (InvalidSignature, ValueError) as error:
+        signed = fits(key, bytes.fromhex(signature), PURPOSE, _signed(table))
+    except ValueError:
+        signed = False
+    if not signed:
         raise Invalid(
             "its signature does not fit",
             where=where,
             remedy="remove it and run `site pass` again at the site",
-        ) from error
+        )
     if not isinstance(table["hello"].get("site"), str):
         raise Invalid("names no site", where=where)
     return Hello(table["hello"]["site"], table["at"], key, table["hello"])
@@ -98,10 +101,9 @@ def decode_hello(raw: bytes, *, where: str) -> Hello | None:
 
 def fingerprint(key: Ed25519PublicKey) -> str:
     """SHA-256 of a public key in groups of four, to be read out over the telephone."""
-    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    digest = hashlib.sha256(raw).hexdigest()
+    digest = hashlib.sha256(key.public_bytes_raw()).hexdigest()
     return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
 
 
 def _signed(body: Mapping[str, Any]) -> bytes:
-    return PURPOSE + json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

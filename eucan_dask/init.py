@@ -8,10 +8,12 @@ from pathlib import Path
 
 from eucan_dask.errors import Invalid
 from eucan_dask.hello import fingerprint
-from eucan_dask.keys import read_public, write_pair
+from eucan_dask.keys import public_pem, read_private, read_public, write_pair
 from eucan_dask.mailbox import IN, OUT, hello_path
-from eucan_dask.members import find_sites
+from eucan_dask.members import Found, find_sites
+from eucan_dask.parties import EMPTY, admit_asker, admit_peer
 from eucan_dask.policy import template
+from eucan_dask.request import AGGREGATORS
 from eucan_dask.site import Site
 from eucan_dask.site_pass import say_hello
 from eucan_dask.store.open import open_store
@@ -27,7 +29,9 @@ def init_site(
     policy: str = "recommended",
     mailbox: Path | None = None,
 ) -> str:
-    """Write `site.toml`, a commented `policy.toml` and a key pair; the key's fingerprint.
+    """Write `site.toml`, `policy.toml`, `parties.toml` and a key pair; the key's fingerprint.
+
+    Nobody may ask yet: see `admit_asker`.
 
     Parameters
     ----------
@@ -53,17 +57,19 @@ def init_site(
     (directory / "keys").mkdir(parents=True, exist_ok=True)
     write_pair(directory / "keys" / "site.key", directory / "keys" / "site.pub")
     (directory / "policy.toml").write_text(template(policy), encoding="utf-8")
+    (directory / "parties.toml").write_text(EMPTY, encoding="utf-8")
     (directory / "site.toml").write_text(
-        f"""format = 1
+        f"""format = 2
 name = {json.dumps(name)}
 store = {json.dumps(str(store.resolve()))}        # node-local Zarr
 policy = "policy.toml"
+parties = "parties.toml"           # who may ask: site admit
 node = "node"                      # the ledger: keep it, back it up, never share it
 {_mailbox_line(mailbox)}
 
 [keys]
 private = "keys/site.key"          # never leaves this machine
-public = "keys/site.pub"           # give this one to the coordinator
+public = "keys/site.pub"           # give this one to the coordinator and to other sites
 
 [cluster]
 kind = "local"                     # local | threads | synchronous | address
@@ -98,11 +104,17 @@ def _mailbox_line(mailbox: Path | None) -> str:
 
 
 def init_federation(
-    file: Path, sites: Sequence[str], *, name: str | None = None, min_sites: int | None = None
+    file: Path,
+    sites: Sequence[str],
+    *,
+    name: str | None = None,
+    min_sites: int | None = None,
+    admit: bool = False,
 ) -> dict[str, str]:
     """Write `federation.toml` for sites on this machine or behind mailboxes.
 
-    The public key of a site behind a mailbox comes from its hello and is written beside `file`.
+    Requests are signed with a key that is made beside `file`, unless it lies there. The public key
+    of a site behind a mailbox comes from its hello and is written beside `file`.
 
     The federation's own thresholds start as the recommended ones, or as the public ones if every
     site is public; edit the file to change them.
@@ -113,6 +125,9 @@ def init_federation(
         Site directories, or `mailbox:DIR`: every site that says hello there.
     min_sites
         Least number of sites an answer rests on; all of them, up to three, where nothing is said.
+    admit
+        Let the federation ask the sites on this machine, and let these mask with each other: in
+        place of their stewards.
 
     Returns
     -------
@@ -141,8 +156,12 @@ def init_federation(
     )
     for site in found:
         site.keep_key(file)
+    private = _own_key(file)
+    if admit:
+        _admit(found, name or file.stem, private.with_suffix(".pub"))
     file.write_text(
-        f"format = 1\nname = {json.dumps(name or file.stem)}\n"
+        f"format = 2\nname = {json.dumps(name or file.stem)}\n"
+        f"private_key_file = {json.dumps(private.name)}   # signs requests: keep it to yourself\n"
         f"min_sites = {least}          # fewer answers than this are no result\n"
         'aggregator = "none"         # who adds the sites up: none = the analyst\n\n'
         f"# For totals; each site judges its own answers by its own policy.\n{scoped}"
@@ -150,3 +169,28 @@ def init_federation(
         encoding="utf-8",
     )
     return {site.name: fingerprint(site.key) for site in found if site.key is not None}
+
+
+def _own_key(file: Path) -> Path:
+    """The key requests are signed with, beside the federation file: the one there, or a new one."""
+    private, public = file.with_suffix(".key"), file.with_suffix(".pub")
+    if file in (private, public):
+        raise Invalid("is a name for a key", where=file, remedy=f"call it {file.stem}.toml")
+    if private.exists():
+        public.write_bytes(public_pem(read_private(private).public_key()))
+    elif public.exists():
+        raise Invalid(
+            "another public key lies there", where=public, remedy="choose another name for the file"
+        )
+    else:
+        write_pair(private, public)
+    return private
+
+
+def _admit(sites: Sequence[Found], name: str, public: Path) -> None:
+    here = [(s.name, s.directory, s.key_file) for s in sites if s.directory and s.key_file]
+    for site, directory, _ in here:
+        admit_asker(directory, name, public, AGGREGATORS)
+        for other, _, key_file in here:
+            if other != site:
+                admit_peer(directory, other, key_file)

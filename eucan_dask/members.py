@@ -68,6 +68,12 @@ class Found:
             )
         path.write_bytes(public_pem(self.key))
 
+    @property
+    def directory(self) -> Path | None:
+        """Where it lies, if it is on this machine."""
+        kind, directory = self.link
+        return directory if kind == "in_process" else None
+
     def _key_file(self, file: Path) -> Path:
         return self.key_file or file.parent / f"{token_of(self.name)}.pub"
 

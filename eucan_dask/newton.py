@@ -53,7 +53,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
 
 def record_of(yields: tuple[PartialSpec, ...]) -> Record:
     """The one record of a fit: all of it or nothing, over one roster."""
-    names = tuple(spec.name for spec in yields if spec.kind != "evidence")
+    names = tuple(spec.name for spec in yields if spec.leaves)
     return Record("fit", names, (), roster="run")
 
 

@@ -16,8 +16,10 @@ from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis, State, check_cohorts, parameters
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, unknown
+from eucan_dask.mask_keys import MaskKey, read_mask_keys
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Coords
+from eucan_dask.pool_thresholds import Pool, read_pool
 from eucan_dask.registry import find, load
 
 __all__ = ["AGGREGATORS", "Request", "Roster", "history_digests"]
@@ -79,6 +81,15 @@ class Request:
         `<run>-<block>`.
     history
         Totals of the rounds before this one: a site replays the state from them.
+    pool
+        What the pool is judged by, where not every site judges for itself: with any aggregator
+        but "none".
+    mask_keys
+        The key each site of the roster masks with, signed by it: with "masked".
+    asker
+        The public key that signed the request; filled in where it is decoded.
+    reply_key
+        The public key that sealed answers are for; filled in where it is encoded.
     """
 
     run: str
@@ -93,6 +104,10 @@ class Request:
     code_digest: str = ""
     n_blocks: int = 1
     history: tuple[Totals, ...] = field(default=())
+    pool: Pool = field(default_factory=dict)
+    mask_keys: Mapping[str, MaskKey] = field(default_factory=dict)
+    asker: str = ""
+    reply_key: str = ""
 
     def __post_init__(self) -> None:
         check_cohorts(self.analysis, self.cohorts)
@@ -127,6 +142,9 @@ class Request:
             "roster": list(self.roster.sites),
             "code_digest": self.code_digest,
             "n_blocks": self.n_blocks,
+            "pool": dict(self.pool),
+            "mask_keys": {name: list(pair) for name, pair in self.mask_keys.items()},
+            "reply_key": self.reply_key,
         }
 
     @classmethod
@@ -143,9 +161,10 @@ class Request:
             header,
             {
                 **dict.fromkeys(("run", "analysis", "purpose", "tier", "code_digest"), text),
+                "reply_key": text,
                 "aggregator": config.Key(str, choices=AGGREGATORS),
                 **dict.fromkeys(("version", "n_blocks"), config.Key(int)),
-                **dict.fromkeys(("parameters", "panel"), config.Key(dict)),
+                **dict.fromkeys(("parameters", "panel", "pool", "mask_keys"), config.Key(dict)),
                 **dict.fromkeys(("cohorts", "complete", "roster"), names),
             },
             where="request",
@@ -159,6 +178,8 @@ class Request:
                 found=values["version"],
                 remedy="install the same eucan-dask at every site",
             )
+        roster = Roster(tuple(map(str, values["roster"])), values["aggregator"])
+        pool, mask_keys = _of_aggregator(roster, values["pool"], values["mask_keys"])
         keys = {"label": config.Key(str), "criteria": config.Key(dict)}
         cohorts = [config.check(c, keys, where="request.cohorts") for c in values["cohorts"]]
         return cls(
@@ -167,28 +188,38 @@ class Request:
             panel=Panel.from_json(values["panel"]),
             cohorts=tuple(Cohort.of(c["label"], c["criteria"]) for c in cohorts),
             purpose=values["purpose"],
-            roster=Roster(tuple(map(str, values["roster"])), values["aggregator"]),
+            roster=roster,
             tier=values["tier"],
             complete=tuple(map(str, values["complete"])),
             round=len(history),
             code_digest=values["code_digest"],
             n_blocks=values["n_blocks"],
             history=history,
+            pool=pool,
+            mask_keys=mask_keys,
+            reply_key=values["reply_key"],
         )
 
     @property
     def question(self) -> str:
-        """Digest of the question: the same in every round."""
-        text = json.dumps(self.header(), sort_keys=True, ensure_ascii=False)
+        """Digest of the question: the same in every round, and whoever asks."""
+        table = {name: value for name, value in self.header().items() if name != "reply_key"}
+        text = json.dumps(table, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def next_round(self, totals: Totals) -> Request:
         """The next round, its history extended by the totals of this one."""
         return replace(self, round=self.round + 1, history=(*self.history, totals))
 
+    def keep(self, sites: Iterable[str]) -> Request:
+        """The first round again, for those sites of the roster that are left."""
+        roster = self.roster.keep(sites)
+        masks = {name: pair for name, pair in self.mask_keys.items() if name in roster}
+        return replace(self, roster=roster, mask_keys=masks, round=0, history=())
+
     def total(self, totals: Totals) -> xr.Dataset:
         """Totals of a round as `update` takes them, without labels."""
-        leaving = [spec for spec in self.analysis.yields if spec.kind != "evidence"]
+        leaving = [spec for spec in self.analysis.yields if spec.leaves]
         return xr.Dataset({s.name: (s.dims, np.asarray(totals[s.name])) for s in leaving})
 
     def state(self) -> State | None:
@@ -199,6 +230,18 @@ class Request:
         for totals in self.history:
             state = self.analysis.update(state, self.total(totals))
         return state
+
+
+def _of_aggregator(
+    roster: Roster, pool: Mapping[str, object], mask_keys: Mapping[str, object]
+) -> tuple[Pool, Mapping[str, MaskKey]]:
+    """What comes with an aggregator: the pool's thresholds, the keys of masks, or neither."""
+    masked = roster.sites if roster.aggregator == "masked" else ()
+    if roster.aggregator == "none":
+        if pool:
+            raise Invalid("names thresholds of a pool nobody else judges", where="request.pool")
+        return {}, read_mask_keys(mask_keys, masked)
+    return read_pool(pool), read_mask_keys(mask_keys, masked)
 
 
 def history_digests(request: Request) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from eucan_dask.mailbox import (
     tidy,
     token_of,
 )
+from eucan_dask.message import MAX_BYTES, read_header, shortfall
 from eucan_dask.site import Site
 
 __all__ = ["say_hello", "site_pass"]
@@ -112,7 +113,7 @@ class _Pass:
             tidy(kept, KEPT)
         names = [n for n in os.listdir(self.directory / IN) if not n.startswith(IGNORED)]
         say_hello(self.site)
-        return sorted(names, key=lambda name: (read_name(name) or ("", -1), name))
+        return sorted(names, key=lambda name: ((read_name(name) or ("", -1))[:2], name))
 
     def look(self, name: str) -> None:
         """Answer a file, or say why not."""
@@ -143,34 +144,39 @@ class _Pass:
     def _request(self, name: str) -> None:
         named = read_name(name)
         path = self.directory / IN / name
-        raw = take(path, max_bytes=wire.MAX_BYTES)
+        raw = take(path, max_bytes=MAX_BYTES)
         if raw is None:
             return  # taken back meanwhile
         if named is None:
-            raise Invalid("is no request", remedy="expected RUN.ROUND.request")
-        if lacks := wire.shortfall(raw, signed=False):
+            raise Invalid("is no request", remedy="expected RUN.ROUND.request or .opening")
+        if lacks := shortfall(raw, tail=wire.REQUEST_TAIL):
             raise Invalid(f"is cut off: it lacks {lacks} bytes or more")
-        header = wire.read_header(raw)
+        header = read_header(raw)
         roster = header.get("roster")
-        if not isinstance(roster, list) or header.get("kind") != "request":
+        if not isinstance(roster, list) or header.get("kind") not in ("request", "opening"):
             raise Invalid("is not a request")
         if self.site.name not in roster:
             return  # for others
-        if (header.get("run"), header.get("rounds")) != named:
+        if (header.get("run"), header.get("rounds"), header.get("kind")) != named:
             raise Invalid("its name is not that of its run and round: was it renamed?")
         self._answer(path, raw, header)
 
     def _answer(self, path: Path, raw: bytes, header: dict[str, Any]) -> None:
-        """Publish the answer kept for these bytes; make it first if there is none."""
-        run, round_ = header["run"], header["rounds"]
+        """Publish the answer kept for these bytes; make it first if there is none.
+
+        Nothing is kept for strangers, and nobody gets what was kept before they were taken off.
+        """
+        run, round_, kind = header["run"], header["rounds"], header["kind"]
         kept = self.site.node / "answers" / wire.request_digest(raw)
-        release = release_path(self.directory, run, round_, self.site.name)
-        answer, before = take(kept, max_bytes=wire.MAX_BYTES), True
+        release = release_path(self.directory, run, round_, self.site.name, kind)
+        known = self.site.admits(raw)
+        answer, before = take(kept, max_bytes=MAX_BYTES) if known else None, True
         if answer is None:
             answer, before = self.site.answer(raw), False
+        if known and not before:
             kept.parent.mkdir(exist_ok=True)
             put(kept, answer, writer=KEPT)
-        if before and take(release, max_bytes=wire.MAX_BYTES) == answer:
+        if (before or not known) and take(release, max_bytes=MAX_BYTES) == answer:
             return  # it waits for other sites, or to be read
         words = _words(answer)
         self.n_answered += 1
@@ -184,7 +190,9 @@ class _Pass:
 
 
 def _words(answer: bytes) -> str:
-    header = wire.read_header(answer)
+    header = read_header(answer)
+    if header["kind"] == "opened":
+        return f"not opened, rule {header['rule']}" if header["rule"] else "opened"
     if header["status"] == "released":
         return "answered"
     rules = dict.fromkeys(f["rule"] for f in header["findings"])

@@ -73,6 +73,22 @@ def min_cell_of_terms(case: Case) -> Refused | None:
     return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
 
 
+def clear_levels(case: Case) -> Refused | None:
+    """Two values of a column are the same two at every site, so that its cells can be pooled."""
+    if case.aggregator == "none" or "n_unclear" not in case.arrays or case.public:
+        return None
+    if not int(case.arrays["n_unclear"]):
+        return None
+    return Refused("clear_levels", "code a field of two values as 0 and 1, or 1 and 2")
+
+
+def one_mean_whole(case: Case) -> Refused | None:
+    """As `one_mean`, where a site cannot hide a variant: it would be missing from the sum."""
+    if case.aggregator != "masked" or case.moved is None or not case.moved.any():
+        return None
+    return Refused("one_mean", "ask the sites that were asked before")
+
+
 STRUCTURAL: tuple[Structural, ...] = (
     min_individuals_whole,
     min_cell_of_terms,
@@ -80,4 +96,6 @@ STRUCTURAL: tuple[Structural, ...] = (
     min_residual_dof,
     min_effective_weight,
     transcript,
+    clear_levels,
+    one_mean_whole,
 )

@@ -13,7 +13,15 @@ from eucan_dask.cohort import field_of, known, mutation_truth
 from eucan_dask.errors import Invalid, unknown
 from eucan_dask.variables import NON_SILENT, VARIANT_CLASSIFICATIONS
 
-__all__ = ["Term", "cell_columns", "column_labels", "design", "needs", "strata_codes"]
+__all__ = [
+    "Term",
+    "cell_column_labels",
+    "cell_columns",
+    "column_labels",
+    "design",
+    "needs",
+    "strata_codes",
+]
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,12 @@ def cell_columns(terms: Sequence[Term], x: NDArray[np.float64]) -> NDArray[np.fl
             columns.append((x[:, start:stop] == 0).all(axis=1, keepdims=True).astype(np.float64))
         start = stop
     return np.concatenate(columns, axis=1)
+
+
+def cell_column_labels(terms: Sequence[Term]) -> tuple[str, ...]:
+    """Names of the columns of `cell_columns`."""
+    more = tuple(f"{t.field} {t.levels[0]}" for t in terms if len(t.labels) > 1)
+    return (*(label for term in terms for label in term.labels), *more)
 
 
 def needs(terms: Sequence[Term]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Requests and releases as bytes: a JSON header, plain numeric arrays, a signature. No pickle."""
+"""Requests and releases as bytes: signed for one purpose, bound to each other, perhaps sealed."""
 
 from __future__ import annotations
 
@@ -6,70 +6,111 @@ import dataclasses
 import hashlib
 import json
 import math
-import struct
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from numpy.typing import NDArray
 
-from eucan_dask import config
-from eucan_dask.errors import Invalid
-from eucan_dask.partial import Finding, Hidden, Release
+from eucan_dask import config, message
+from eucan_dask.errors import Invalid, Refused
+from eucan_dask.keys import (
+    PUBLIC,
+    SIGNATURE,
+    exchange_key,
+    exchange_public,
+    fits,
+    open_sealed,
+    public_hex,
+    seal,
+    sign,
+)
+from eucan_dask.message import MAX_BYTES, Arrays
+from eucan_dask.partial import Release
+from eucan_dask.received import check_arrays, check_header, read_finding, travelling
 from eucan_dask.request import Request
+from eucan_dask.rules import RULES
 
 __all__ = [
+    "RELEASE_TAIL",
+    "REQUEST_TAIL",
     "decode_release",
     "decode_request",
     "encode_release",
     "encode_request",
-    "read_header",
+    "is_signed",
     "request_digest",
-    "shortfall",
+    "signed",
+    "signer",
 ]
 
-MAGIC = b"EUCAN\x00\x00\x01"  # the last byte is the version
-PREFIX = struct.Struct("<8sI")
-SIGNATURE = 64
-MAX_HEADER = 8 * 2**20
-MAX_BYTES = 2**30
-MAX_DIMS = 8
-DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
+# What is signed, before the bytes themselves: none can pass for another.
+REQUEST, RELEASE, SEALED = (f"eucan-dask {k}\n".encode() for k in ("request", "release", "sealed"))
+REQUEST_TAIL, RELEASE_TAIL = PUBLIC + SIGNATURE, SIGNATURE  # after header and arrays
+STEP, FINDING, FACTS = 1024, 256, 512  # bytes: headers grow in steps; a finding; freeze, tasks, ...
+MOST_WORDS = 2**16  # bytes by which a header may be longer than what its request lets one expect
 
-SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL)]
-RELEASE_HEADER = {
-    "freeze": config.Key(str, default=""),
-    "data_class": config.Key(str, default=""),
-    "n_tasks": config.Key(int, default=0),
-    "request": config.Key(str, default=""),
-    "seconds": config.Key(int | float, default=0),
-}
-
-Arrays = Mapping[str, NDArray[Any]]
+WORDS = {"findings": config.Key(list), "header": config.Key(dict)}
 
 
-def encode_request(request: Request) -> bytes:
-    """A request as bytes; the same request gives the same bytes."""
+def encode_request(request: Request, key: Ed25519PrivateKey) -> bytes:
+    """A request as bytes, signed by the asker; the same request gives the same bytes.
+
+    It ends with the asker's public key and the signature over everything before.
+    """
     arrays = {
         f"{round_}/{name}": values
         for round_, totals in enumerate(request.history)
         for name, values in totals.items()
     }
-    return _pack({"kind": "request", "rounds": request.round, **request.header()}, arrays)
+    reply = public_hex(exchange_key(key, "reply").public_key())
+    header = {"kind": "request", "rounds": request.round, **request.header(), "reply_key": reply}
+    return signed(message.pack(header, arrays), key)
 
 
-def decode_request(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Request:
-    """The request in `raw`.
+def signed(body: bytes, key: Ed25519PrivateKey) -> bytes:
+    """A request, or what goes with one, with the public key of whoever asks and a signature."""
+    body += key.public_key().public_bytes_raw()
+    return body + sign(key, REQUEST, body)
+
+
+def signer(raw: bytes, askers: Collection[str]) -> str:
+    """Whose request it is: a public key among those of `askers`, whose signature fits.
+
+    Nothing of it is read but its version, and who says to have signed it.
 
     Raises
     ------
+    Refused
+        If the key is none of these, or did not sign it.
+    Invalid
+        If it is no message of this version.
+    """
+    message.begins(raw)
+    body, signature = raw[:-SIGNATURE], raw[-SIGNATURE:]
+    asker = body[-PUBLIC:].hex()
+    if asker in askers:
+        key = Ed25519PublicKey.from_public_bytes(body[-PUBLIC:])
+        if fits(key, signature, REQUEST, body):
+            return asker
+    raise Refused("asker", "ask the steward to admit this key")
+
+
+def decode_request(raw: bytes, askers: Collection[str], *, max_bytes: int = MAX_BYTES) -> Request:
+    """The request in `raw`, if it is signed by one of `askers`, public keys in hexadecimal.
+
+    Raises
+    ------
+    Refused
+        If it is not; nothing of it was looked at.
     Invalid
         If the bytes are not a whole request of a version this code reads.
     """
-    header, arrays = _unpack(raw, max_bytes)
+    if len(raw) > max_bytes:
+        raise Invalid("is too large", where="wire", expected=f"at most {max_bytes} bytes")
+    asker = signer(raw, askers)
+    header, arrays = message.unpack(raw[:-REQUEST_TAIL])
     if header.pop("kind", None) != "request":
         raise Invalid("is not a request", where="wire")
     n_rounds = header.pop("rounds", None)
@@ -83,247 +124,162 @@ def decode_request(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Request:
             raise Invalid("holds an array of no round", where="wire")
         history[int(round_)][name] = values
     request = Request.from_header(header, tuple(history))
+    exchange_public(request.reply_key, where="wire, reply_key")
     _check_history(request)
-    return request
+    return dataclasses.replace(request, asker=asker)
 
 
 def _check_history(request: Request) -> None:
-    specs = {s.name: s for s in request.analysis.yields if s.kind != "evidence"}
+    specs = travelling(request)
     for totals in request.history:
         if set(totals) != set(specs):
             raise Invalid("a round lacks totals or has others", where="wire")
         for name, values in totals.items():
-            spec = specs[name]
-            if values.shape != spec.shape(request.coords) or values.dtype != spec.dtype:
+            if (values.shape, values.dtype) != specs[name]:
                 raise Invalid("a total has another shape or dtype", where=f"wire, {name}")
             if not np.isfinite(values).all():
                 raise Invalid("a total is not finite", where=f"wire, {name}")
 
 
-def encode_release(release: Release, key: Ed25519PrivateKey) -> bytes:
-    """A release as bytes, signed with the site's key; anything but a `Release` is refused."""
+def encode_release(
+    release: Release, key: Ed25519PrivateKey, *, digest: str, request: Request | None = None
+) -> bytes:
+    """A release as bytes, signed with the site's key; anything but a `Release` is refused.
+
+    Parameters
+    ----------
+    digest
+        `request_digest` of the bytes it answers.
+    request
+        What was asked, unless nobody knows who asked. It fixes the length of the header; if a
+        processor adds the sums up (`trusted`), values are sealed for the asker.
+    """
     if not isinstance(release, Release):
         raise Invalid("only a Release can be sent", where="wire", found=type(release).__name__)
-    header = {
-        "kind": "release",
-        "site": release.site,
-        "run": release.run,
-        "round": release.round,
-        "analysis": release.analysis,
-        "status": release.status,
+    about = {name: getattr(release, name) for name in ("site", "run", "round", "analysis")}
+    header: dict[str, Any] = {"kind": "release", **about, "status": release.status}
+    words = {
         "findings": [dataclasses.asdict(f) for f in release.findings],
-        "header": dict(release.header),
+        "header": {**release.header, "request": digest},
     }
-    body = _pack(header, release.arrays)
-    return body + key.sign(body)
+    arrays: Arrays = release.arrays
+    if request is not None and _is_sealed(release.status, request):
+        inner = message.pack(words, arrays, width=_width(words, request))
+        public = exchange_public(request.reply_key, where="wire, reply_key")
+        sealed = seal(public, inner, _context(digest, release.site))
+        arrays = {"sealed": np.frombuffer(sealed, np.uint8)}
+        words = {"findings": [], "header": {"request": digest}}
+    header |= words
+    body = message.pack(header, arrays, width=_width(header, request))
+    return body + sign(key, RELEASE, body)
+
+
+def _width(header: dict[str, Any], request: Request | None) -> int:
+    """Bytes of a release's header with all the findings there can be, whatever there are.
+
+    It depends on the request and on names, never on how many people pass a rule.
+    """
+    bare = len(json.dumps({**header, "findings": [], "header": {}}, ensure_ascii=False).encode())
+    full = len(json.dumps(header, ensure_ascii=False).encode())
+    n_records = 0 if request is None else len(request.analysis.records)
+    table = 0 if request is None else 128 * (len(travelling(request)) + n_records)
+    most = bare + FACTS + table + n_records * len(RULES) * FINDING
+    return STEP * math.ceil(max(most, full) / STEP)
+
+
+def _is_sealed(status: str, request: Request) -> bool:
+    return status == "released" and request.roster.aggregator == "trusted"
+
+
+def _context(digest: str, site: str) -> bytes:
+    return SEALED + digest.encode() + b"\n" + site.encode()
 
 
 def decode_release(
-    raw: bytes, request: Request, key: Ed25519PublicKey, *, max_bytes: int = MAX_BYTES
+    raw: bytes,
+    request: Request,
+    key: Ed25519PublicKey,
+    *,
+    digest: str,
+    own: Ed25519PrivateKey | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Release:
     """The release in `raw`, an answer to `request` signed by the holder of `key`.
+
+    Parameters
+    ----------
+    digest
+        `request_digest` of the bytes that were sent.
+    own
+        The key that signed the request: opens what is sealed for it.
 
     Raises
     ------
     Invalid
-        If the signature is wrong, the bytes are no whole release, it answers another question,
-        or its arrays are not what the analysis declares.
+        If the signature is wrong, the bytes are no whole release, it answers another question or
+        other bytes, or its arrays are not what the analysis declares.
     """
-    if len(raw) <= SIGNATURE:
-        raise Invalid("is cut off", where="wire")
-    body = raw[:-SIGNATURE]
-    try:
-        key.verify(raw[-SIGNATURE:], body)
-    except InvalidSignature as error:
+    if len(raw) > max_bytes:
+        raise Invalid("is too large", where="wire", expected=f"at most {max_bytes} bytes")
+    if not is_signed(raw, key):
         raise Invalid(
             "the signature does not fit", where="wire", remedy="check the site's public key"
-        ) from error
-    header, arrays = _unpack(body, max_bytes)
-    text, number = config.Key(str), config.Key(int)
+        )
+    values, arrays = _read_release(raw[:-SIGNATURE], request, digest)
+    if _is_sealed(values["status"], request):
+        if own is None or set(arrays) != {"sealed"}:
+            raise Invalid("is not sealed, or there is no key to open it", where="wire")
+        context = _context(digest, values["site"])
+        inner = open_sealed(exchange_key(own, "reply"), arrays["sealed"].tobytes(), context)
+        words, arrays = message.unpack(inner, max_header=_most_header(request))
+        values |= config.check(words, WORDS, where="wire, sealed")
+    check_header(values["header"])
+    if values["status"] == "released":
+        check_arrays(arrays, request)
+    elif arrays:
+        raise Invalid("a refusal holds values", where="wire")
+    findings = tuple(read_finding(f) for f in values.pop("findings"))
+    return Release(**values, findings=findings, arrays=arrays)
+
+
+def _read_release(
+    body: bytes, request: Request, digest: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What a release says, and its arrays, if it is an answer to these bytes."""
+    header, arrays = message.unpack(body, max_header=_most_header(request))
     values = config.check(
         header,
         {
             "kind": config.Key(str, choices=("release",)),
-            **dict.fromkeys(("site", "run", "analysis"), text),
-            "round": number,
+            **dict.fromkeys(("site", "run", "analysis"), config.Key(str)),
+            "round": config.Key(int),
             "status": config.Key(str, choices=("released", "refused", "invalid")),
-            "findings": config.Key(list),
-            "header": config.Key(dict),
+            **WORDS,
         },
         where="wire",
     )
-    config.check(values["header"], RELEASE_HEADER, where="wire header")
-    asked = (request.run, request.round, request.analysis.name)
-    if (values["run"], values["round"], values["analysis"]) != asked:
+    del values["kind"]
+    about = values["run"], values["round"], values["analysis"]
+    stranger = values["status"] == "refused" and about == ("", 0, "")  # to it the site is blind
+    if about != (request.run, request.round, request.analysis.name) and not stranger:
         raise Invalid("answers another question", where="wire")
+    if values["header"].get("request") != digest:
+        raise Invalid("answers other bytes than were sent", where="wire")
     if values["site"] not in request.roster:
         raise Invalid("comes from a site that is not in the roster", where="wire")
-    if values["status"] == "released":
-        _check_release(arrays, request)
-    elif arrays:
-        raise Invalid("a refusal holds values", where="wire")
-    del values["kind"]
-    findings = tuple(_finding(f) for f in values.pop("findings"))
-    return Release(**values, findings=findings, arrays=arrays)
+    return values, arrays
 
 
-def _finding(table: object) -> Finding:
-    keys = {
-        "rule": config.Key(str),
-        "record": config.Key(str),
-        "threshold": config.Key(int | float),
-        "n_hidden": config.Key(int),
-        "message": config.Key(str),
-    }
-    values = config.check(table, keys, where="wire finding")
-    if not math.isfinite(values["threshold"]):
-        raise Invalid("a threshold is no number", where="wire finding")
-    return Finding(**values)
+def _most_header(request: Request) -> int:
+    names = {"run": request.run, "analysis": request.analysis.name, "sites": request.roster.sites}
+    return _width(names, request) + MOST_WORDS
 
 
-def _check_release(arrays: Arrays, request: Request) -> None:
-    coords, analysis = request.coords, request.analysis
-    expected = {s.name: (s.shape(coords), s.dtype) for s in analysis.yields if s.kind != "evidence"}
-    for record in analysis.records:
-        shape = tuple(len(coords[dim]) for dim in record.dims)
-        expected[f"{record.name}_hidden"] = (shape, np.dtype(np.uint8))
-    if set(arrays) != set(expected):
-        raise Invalid("holds other arrays than the analysis declares", where="wire")
-    for name, values in arrays.items():
-        if (values.shape, values.dtype) != expected[name]:
-            raise Invalid("an array has another shape or dtype", where=f"wire, {name}")
-        if values.dtype == np.float64 and not np.isfinite(values).all():
-            raise Invalid("a sum is not finite", where=f"wire, {name}")
-        if values.dtype == np.int64 and (values < 0).any():
-            raise Invalid("a count is negative", where=f"wire, {name}")
-        if values.dtype == np.uint8 and not np.isin(values, SITE_CODES).all():
-            raise Invalid("a mask holds a code no site uses", where=f"wire, {name}")
-    for record in analysis.records:
-        hidden = xr.DataArray(arrays[f"{record.name}_hidden"] > 0, dims=record.dims)
-        for name in record.variables:
-            dims = next(s.dims for s in analysis.yields if s.name == name)
-            if bool((hidden & (xr.DataArray(arrays[name], dims=dims) != 0)).any()):
-                raise Invalid("a hidden cell holds a value", where=f"wire, {name}")
+def is_signed(raw: bytes, key: Ed25519PublicKey) -> bool:
+    """Whether a release is signed by the holder of `key`."""
+    return fits(key, raw[-SIGNATURE:], RELEASE, raw[:-SIGNATURE])
 
 
 def request_digest(raw: bytes) -> str:
     """What a release names of the request it answers: SHA-256 of its bytes."""
     return hashlib.sha256(raw).hexdigest()
-
-
-def read_header(raw: bytes) -> dict[str, Any]:
-    """The header of a whole message as it stands, unchecked: to see whom it is for."""
-    return _open(raw)[0]
-
-
-def shortfall(raw: bytes, *, signed: bool) -> int:
-    """How many bytes a message lacks, as far as it tells: 0 if it is whole.
-
-    Raises
-    ------
-    Invalid
-        If it is not the beginning of a message of this version.
-    """
-    tail = SIGNATURE if signed else 0
-    if MAGIC.startswith(raw[: len(MAGIC)]):  # it begins well
-        length = PREFIX.unpack_from(raw)[1] if len(raw) >= PREFIX.size else 0
-        if length <= MAX_HEADER and len(raw) < PREFIX.size + length:
-            return int(PREFIX.size + length + tail - len(raw))
-    header, offset = _open(raw)
-    entries = header.get("arrays")
-    if not isinstance(entries, list):
-        raise Invalid("has no list of arrays", where="wire")
-    return max(0, offset + sum(_entry(entry)[3] for entry in entries) + tail - len(raw))
-
-
-def _pack(header: Mapping[str, Any], arrays: Arrays) -> bytes:
-    table, parts = [], []
-    for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
-        if values.dtype.str not in DTYPES:
-            raise Invalid("cannot be sent", where=name, found=values.dtype)
-        table.append([name, values.dtype.str, list(np.shape(arrays[name]))])
-        parts.append(values.tobytes())
-    text = json.dumps(
-        {**header, "arrays": table}, sort_keys=True, ensure_ascii=False, allow_nan=False
-    ).encode()
-    return b"".join([PREFIX.pack(MAGIC, len(text)), text, *parts])
-
-
-def _unpack(raw: bytes, max_bytes: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    if len(raw) > max_bytes:
-        raise Invalid("is too large", where="wire", expected=f"at most {max_bytes} bytes")
-    header, offset = _open(raw)
-    return header, _arrays(raw, offset, header.pop("arrays", None))
-
-
-def _open(raw: bytes) -> tuple[dict[str, Any], int]:
-    """The header of a message, and where its arrays begin."""
-    if len(raw) < PREFIX.size:
-        raise Invalid("is cut off", where="wire")
-    magic, length = PREFIX.unpack_from(raw)
-    if magic[:-1] != MAGIC[:-1]:
-        raise Invalid("is not a message of eucan-dask", where="wire")
-    if magic != MAGIC:
-        raise Invalid(
-            "has another version",
-            where="wire",
-            expected=MAGIC[-1],
-            found=magic[-1],
-            remedy="install the same eucan-dask at every site",
-        )
-    if length > MAX_HEADER or PREFIX.size + length > len(raw):
-        raise Invalid("has a header that does not fit", where="wire")
-    return _json(raw[PREFIX.size : PREFIX.size + length]), PREFIX.size + length
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Invalid("has a header that is not JSON", where="wire") from error
-    if not isinstance(header, dict):
-        raise Invalid("has a header that is no table", where="wire")
-    try:
-        json.dumps(header, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; too deep
-        raise Invalid("has a header that is not text", where="wire") from error
-    return header
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError("a key is repeated")
-    return table
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
-
-
-def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]:
-    if not isinstance(entries, list):
-        raise Invalid("has no list of arrays", where="wire")
-    arrays: dict[str, NDArray[Any]] = {}
-    for entry in entries:
-        name, dtype, shape, size = _entry(entry)
-        if name in arrays or offset + size > len(raw):
-            raise Invalid("has an array that does not fit", where="wire")
-        values = np.frombuffer(raw, dtype=DTYPES[dtype], count=math.prod(shape), offset=offset)
-        arrays[name] = values.reshape(shape)
-        offset += size
-    if offset != len(raw):
-        raise Invalid("has bytes left over", where="wire")
-    return arrays
-
-
-def _entry(entry: object) -> tuple[str, str, tuple[int, ...], int]:
-    """Name, dtype, shape and bytes of an array."""
-    match entry:
-        case [str(name), str(dtype), list(shape)] if dtype in DTYPES and len(shape) <= MAX_DIMS:
-            sizes = all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape)
-            if sizes and math.prod(max(n, 1) for n in shape) <= MAX_BYTES:
-                size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
-                return name, dtype, tuple(shape), size
-    raise Invalid("describes an array that cannot be", where="wire")

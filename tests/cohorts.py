@@ -88,7 +88,7 @@ def federate(
         text = site.read_text().replace('kind = "local"', 'kind = "threads"')
         site.write_text(text.replace("threads = 2\n", ""))
         sites.append(str(own / "site"))
-    init_federation(out / "federation.toml", sites, min_sites=min_sites)
+    init_federation(out / "federation.toml", sites, min_sites=min_sites, admit=True)
     return out / "federation.toml"
 
 

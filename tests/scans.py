@@ -77,7 +77,7 @@ def make_scan_federation(directory: Path) -> Path:
         edit(site / "policy.toml", settings)
         set_cluster(site, "synchronous")
         sites.append(str(site))
-    init_federation(directory / "federation.toml", sites, min_sites=1)
+    init_federation(directory / "federation.toml", sites, min_sites=1, admit=True)
     (directory / "panel.txt").write_text("\n".join(LABELS), encoding="utf-8")
     (directory / "job.toml").write_text(JOB, encoding="utf-8")
     return directory / "federation.toml"
@@ -135,7 +135,11 @@ def counted(file: Path, **links: tuple[Exception, int]) -> tuple[Federation, lis
         wrapped.append(Counting(member.link, fails=error, after=after))
     members = [Member(m.name, w, m.key) for m, w in zip(opened.members, wrapped, strict=True)]
     again = Federation(
-        members, name=opened.name, min_sites=opened.min_sites, thresholds=opened.thresholds
+        members,
+        name=opened.name,
+        min_sites=opened.min_sites,
+        thresholds=opened.thresholds,
+        key=opened.key,
     )
     return again, wrapped
 

@@ -11,6 +11,7 @@ from eucan_dask.store.ingest import ingest_clinical, ingest_maf
 from eucan_dask.store.ingest_variants import ingest_vcf
 from eucan_dask.testing.calls import write_vcf
 from eucan_dask.testing.data import People, people, write_tables
+from tests.asking import admit
 
 
 def make_store(
@@ -60,6 +61,7 @@ def make_site(
     init_site(site, name=name, store=store, policy=policy)
     edit(site / "policy.toml", settings or {})
     set_cluster(site, kind)
+    admit(site)
     return site
 
 
@@ -97,5 +99,5 @@ def make_federation(
                 )
             )
         )
-    init_federation(directory / "federation.toml", sites, min_sites=min_sites)
+    init_federation(directory / "federation.toml", sites, min_sites=min_sites, admit=True)
     return directory / "federation.toml"

@@ -20,7 +20,6 @@ from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis, Column, IterativeAnalysis, Table
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid
-from eucan_dask.keys import read_public
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
 from eucan_dask.registry import registry
@@ -32,6 +31,7 @@ from eucan_dask.testing.cases import example
 from eucan_dask.testing.checks import CHECKS, check_analysis
 from eucan_dask.testing.data import people
 from eucan_dask.versions import code_digest
+from tests.asking import put
 from tests.simulated import make_site, set_cluster
 
 N = 60
@@ -126,11 +126,10 @@ def _answer(site: Site, name: str) -> bytes:
         roster=Roster(("a",)),
         code_digest=code_digest(),
     )
-    key = read_public(site.directory / "keys" / "site.pub")
     n_rounds = 3 if isinstance(asked, IterativeAnalysis) else 1
     parts = []
     for _ in range(n_rounds):
-        release = wire.decode_release(site.answer(wire.encode_request(request)), request, key)
+        release = put(site, request)
         assert release.status == "released", release.findings
         parts += [release.arrays[n].tobytes() for n in sorted(release.arrays)]
         totals = {n: v for n, v in release.arrays.items() if not n.endswith("_hidden")}

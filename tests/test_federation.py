@@ -22,11 +22,12 @@ from eucan_dask.cohort import Cohort
 from eucan_dask.errors import EucanError, Invalid, NotEnoughSites, Refused, Unavailable
 from eucan_dask.federation import Federation
 from eucan_dask.links import Link
+from eucan_dask.message import MAGIC
 from eucan_dask.panel import Panel
 from eucan_dask.result import Result
 from eucan_dask.rounds import Member
 from eucan_dask.terms import Term
-from eucan_dask.wire import MAGIC
+from tests.asking import read_answer
 from tests.simulated import edit, make_federation
 
 PURPOSE = "DUO:0000006"
@@ -96,6 +97,7 @@ def with_links(
         name=federation.name,
         min_sites=federation.min_sites,
         thresholds=federation.thresholds,
+        key=federation.key,
     )
 
 
@@ -267,11 +269,12 @@ def answers(
         name=federation.name,
         min_sites=federation.min_sites,
         thresholds=federation.thresholds,
+        key=federation.key,
     )
 
 
 def resigned(_: bytes, answer: bytes) -> bytes:
-    body = answer[: -wire.SIGNATURE]
+    body = answer[: -wire.RELEASE_TAIL]
     return body + Ed25519PrivateKey.generate().sign(body)
 
 
@@ -302,6 +305,7 @@ def test_run__an_answer_of_another_site_is_refused(federation: Federation) -> No
         name="swapped",
         min_sites=2,
         thresholds=federation.thresholds,
+        key=federation.key,
     )
     with pytest.raises(Invalid, match="comes from another site"):
         ask(swapped)
@@ -335,8 +339,11 @@ def test_run__a_header_that_says_nothing_is_invalid(
 
     def change(raw: bytes, answer: bytes) -> bytes:
         member = federation.members[1]
-        out = wire.decode_release(answer, wire.decode_request(raw), member.key)
-        return wire.encode_release(replace(out, header={**out.header, **header}), key)
+        out = read_answer(answer, raw, member.key, federation.key)
+        digest = wire.request_digest(raw)
+        return wire.encode_release(
+            replace(out, header={**out.header, **header}), key, digest=digest
+        )
 
     try:
         ask(answers(federation, "b", change))
@@ -503,6 +510,7 @@ def test_hello__a_site_under_another_name_is_invalid(federation: Federation) -> 
         name="f",
         min_sites=2,
         thresholds=federation.thresholds,
+        key=federation.key,
     )
     with pytest.raises(Invalid, match="has another name"):
         wrong.hello()
@@ -519,7 +527,13 @@ def without_hello(federation: Federation, *names: str) -> Federation:
         Member(m.name, Gone(m.link, fails=AWAY) if m.name in names else m.link, m.key)
         for m in federation.members
     ]
-    return Federation(members, name="f", min_sites=2, thresholds=federation.thresholds)
+    return Federation(
+        members,
+        name="f",
+        min_sites=2,
+        thresholds=federation.thresholds,
+        key=federation.key,
+    )
 
 
 def test_hello__a_site_that_is_away_does_not_stop_the_others(federation: Federation) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eucan_dask import wire
 from eucan_dask.analyses.linear_association import LinearAssociation
 from eucan_dask.cohort import Cohort
-from eucan_dask.keys import read_public
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Release
 from eucan_dask.request import Request, Roster
@@ -18,6 +16,7 @@ from eucan_dask.site import Site
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import people
 from eucan_dask.versions import code_digest
+from tests.asking import put
 from tests.simulated import make_site
 
 BODY_MASS = LinearAssociation(traits=(Term(field="body_mass_index"),))
@@ -51,8 +50,7 @@ def answered(site: Site, factor: float, *, run: str) -> Release:
         roster=Roster(("a",)),
         code_digest=code_digest(),
     )
-    key = read_public(site.directory / "keys" / "site.pub")
-    first = wire.decode_release(site.answer(wire.encode_request(request)), request, key)
+    first = put(site, request)
     assert first.status == "released", first.findings
     totals = {n: v for n, v in first.arrays.items() if not n.endswith("_hidden")}
     missing = totals["n_individuals"] - totals["variant_n_called"]
@@ -60,7 +58,7 @@ def answered(site: Site, factor: float, *, run: str) -> Release:
     assert missing[1] == 0
     totals["variant_dosage"] = totals["variant_dosage"] * factor
     again = request.next_round(totals)
-    return wire.decode_release(site.answer(wire.encode_request(again)), again, key)
+    return put(site, again)
 
 
 def hidden(release: Release) -> list[int]:

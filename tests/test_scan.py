@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eucan_dask import wire
 from eucan_dask.analyses.allele_frequency import AlleleFrequency
 from eucan_dask.analyses.linear_association import LinearAssociation
 from eucan_dask.analysis import Analysis
@@ -25,6 +24,7 @@ from eucan_dask.terms import Term
 from eucan_dask.testing.cases import run_over
 from eucan_dask.testing.data import dataset
 from eucan_dask.unfinished import Unfinished
+from tests.asking import read_back
 from tests.genotyped import asked
 from tests.scans import (
     COMPLETE,
@@ -189,7 +189,7 @@ def test_scan__every_block_is_asked_once_and_names_its_number(
         federation.run(
             ASSOCIATION, purpose=PURPOSE, panel=Panel(variants=LABELS), tier="controlled"
         )
-    requests = [wire.decode_request(raw) for raw in links[0].sent]
+    requests = [read_back(raw, federation.key) for raw in links[0].sent]
     runs = [(r.run.partition("-")[2], r.round) for r in requests]
     assert runs == [(f"{n:06d}", k) for n in range(6) for k in range(2)]
     assert {r.n_blocks for r in requests} == {6}

@@ -20,9 +20,9 @@ import zarr
 
 from eucan_dask.errors import Invalid
 from eucan_dask.formats import FORMATS
+from eucan_dask.message import read_header
 from eucan_dask.run import run_job
 from eucan_dask.site import Site
-from eucan_dask.wire import read_header
 from tests.scans import (
     IDS,
     assert_same,

@@ -18,7 +18,7 @@ from eucan_dask.policy import Thresholds
 from eucan_dask.testing.cases import thresholds
 from eucan_dask.total import bounded, combine, gate_pool, merge_grid
 
-SHOWN, LOW, HIGH, SUPPORT, COMPLEMENT, WHOLE, MERGED, TAIL, EITHER, ABSENT = Hidden
+SHOWN, LOW, HIGH, SUPPORT, COMPLEMENT, WHOLE, MERGED, TAIL, EITHER, ABSENT, INSIDER = Hidden
 K = 10
 ONE_GENE = Panel(genes=("TP53",))
 FREQUENCY = MutationFrequency()

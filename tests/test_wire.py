@@ -15,20 +15,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eucan_dask import wire
+from eucan_dask import message, wire
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid
+from eucan_dask.errors import Invalid, Refused
+from eucan_dask.keys import public_hex
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Partial, Release
 from eucan_dask.request import Request, Roster
 from eucan_dask.terms import Term
-from eucan_dask.wire import decode_release, decode_request, encode_release, encode_request
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
 OTHER = Ed25519PrivateKey.from_private_bytes(b"2" * 32)
+ASKER = Ed25519PrivateKey.from_private_bytes(b"3" * 32)
 SUMMARY = CohortSummary(fields=(SummaryField(field="sex", levels=("female",)),))
 COX = CoxRegression(terms=(Term(field="age"), Term(gene="TP53")))
 
@@ -53,7 +54,7 @@ def fit(n_rounds: int = 2) -> Request:
         totals = {
             s.name: np.full(s.shape(asked.coords), number + 1, s.dtype)
             for s in COX.yields
-            if s.kind != "evidence"
+            if s.leaves
         }
         asked = asked.next_round(totals)
     return asked
@@ -74,46 +75,82 @@ def release(**changes: Any) -> Release:
         "released",
         arrays=arrays,
         findings=(Finding("min_cell", "summary", 10.0, 1, "small"),),
-        header={"freeze": "f" * 12, "n_tasks": 1, "seconds": 0.1},
+        header={"freeze": "f" * 12, "n_tasks": 1, "seconds": 1},
     )
     return dataclasses.replace(sent, **changes)
 
 
+def encode_request(asked: Request, key: Ed25519PrivateKey = ASKER) -> bytes:
+    return wire.encode_request(asked, key)
+
+
+def decode_request(raw: bytes, **options: Any) -> Request:
+    """The request as a site reads it that admits one asker."""
+    return wire.decode_request(raw, [public_hex(ASKER.public_key())], **options)
+
+
+def body_of(asked: Request) -> bytes:
+    """A request without the asker's key and signature."""
+    return encode_request(asked)[: -wire.REQUEST_TAIL]
+
+
+def by_asker(raw: bytes) -> bytes:
+    """Whatever stands there, signed like a request."""
+    body = raw + ASKER.public_key().public_bytes_raw()
+    return body + ASKER.sign(wire.REQUEST + body)
+
+
+def decode_body(raw: bytes) -> Request:
+    return decode_request(by_asker(raw))
+
+
+def digest_of(asked: Request | None = None) -> str:
+    return wire.request_digest(encode_request(asked or request()))
+
+
+def encode_release(out: Release, asked: Request | None = None) -> bytes:
+    asked = asked or request()
+    return wire.encode_release(out, KEY, digest=digest_of(asked), request=asked)
+
+
 def sent(**changes: Any) -> bytes:
-    return encode_release(release(**changes), KEY)
+    return encode_release(release(**changes))
 
 
-def received(raw: bytes, asked: Request | None = None) -> Release:
-    return decode_release(raw, asked or request(), KEY.public_key())
+def received(raw: bytes, asked: Request | None = None, **options: Any) -> Release:
+    asked = asked or request()
+    options = {"digest": digest_of(asked), "own": ASKER, **options}
+    return wire.decode_release(raw, asked, KEY.public_key(), **options)
 
 
 def signed(body: bytes) -> bytes:
-    return body + KEY.sign(body)
+    """Whatever stands there, signed like a release."""
+    return body + KEY.sign(wire.RELEASE + body)
 
 
-def message(
-    header: dict[str, Any] | bytes, data: bytes = b"", *, magic: bytes = wire.MAGIC
+def as_message(
+    header: dict[str, Any] | bytes, data: bytes = b"", *, magic: bytes = message.MAGIC
 ) -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return wire.PREFIX.pack(magic, len(text)) + text + data
+    return message.PREFIX.pack(magic, len(text)) + text + data
 
 
 def unpacked(raw: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and data of an unsigned message."""
-    length = wire.PREFIX.unpack_from(raw)[1]
-    end = wire.PREFIX.size + length
-    return json.loads(raw[wire.PREFIX.size : end]), raw[end:]
+    length = message.PREFIX.unpack_from(raw)[1]
+    end = message.PREFIX.size + length
+    return json.loads(raw[message.PREFIX.size : end]), raw[end:]
 
 
 def altered(raw: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     header, data = unpacked(raw)
     change(header)
-    return message(header, data)
+    return as_message(header, data)
 
 
 def asked_with(**values: Any) -> bytes:
     """A request whose header says something else."""
-    return altered(encode_request(request()), lambda header: header.update(values))
+    return altered(body_of(request()), lambda header: header.update(values))
 
 
 # --- round trips ---
@@ -151,7 +188,8 @@ def test_request__comes_back_as_it_was(
     )
     raw = encode_request(asked)
     back = decode_request(raw)
-    assert back.header() == asked.header()
+    assert {**back.header(), "reply_key": ""} == asked.header()
+    assert back.asker == public_hex(ASKER.public_key())
     assert back.question == asked.question
     assert encode_request(back) == raw
 
@@ -183,7 +221,7 @@ def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
             for name in record.variables:
                 arrays[name] = np.zeros_like(arrays[name])
     out = Release("b", "abc", 0, "survival", "released", arrays=arrays)
-    back = received(encode_release(out, KEY), asked)
+    back = received(encode_release(out, asked), asked)
     assert set(back.arrays) == set(arrays)
     for name, values in arrays.items():
         np.testing.assert_array_equal(back.arrays[name], values)
@@ -193,13 +231,13 @@ def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
 def test_release__findings_and_header_come_back() -> None:
     out, back = release(), received(sent())
     assert back.findings == out.findings
-    assert back.header == out.header
+    assert back.header == {**out.header, "request": digest_of()}
     assert (back.site, back.run, back.round, back.status) == ("a", "abc", 0, "released")
 
 
 def test_release__a_refusal_has_no_arrays() -> None:
     refusal = release(status="refused", arrays={})
-    assert received(encode_release(refusal, KEY)).arrays == {}
+    assert received(encode_release(refusal)).arrays == {}
     with pytest.raises(Invalid, match="a refusal holds values"):
         received(sent(status="refused"))
 
@@ -216,7 +254,7 @@ def test_request__rounds_come_back() -> None:
 def test_encode__only_a_release_is_sent() -> None:
     for wrong in (Partial(xr.Dataset()), {"status": "released"}, None):
         with pytest.raises(Invalid, match="only a Release"):
-            encode_release(wrong, KEY)  # type: ignore[arg-type]
+            encode_release(wrong)  # type: ignore[arg-type]
 
 
 def test_encode__only_plain_numbers_are_sent() -> None:
@@ -247,19 +285,34 @@ def test_decode_release__every_bit_counts() -> None:
 def test_decode_request__cut_at_every_byte() -> None:
     raw = encode_request(fit(1))
     for end in range(len(raw)):
-        with pytest.raises(Invalid):
+        with pytest.raises((Invalid, Refused)):
             decode_request(raw[:end])
+    body = body_of(fit(1))
+    for end in range(len(body)):
+        with pytest.raises(Invalid):
+            decode_body(body[:end])
 
 
-def test_decode_request__flipped_bits_are_refused_or_another_question() -> None:
-    """A request carries no signature: a flipped bit must be refused or give a whole request."""
+def test_decode_request__every_bit_counts() -> None:
     raw = encode_request(fit(1))
     for at in range(len(raw)):
         for bit in (0, 5, 7):
             broken = bytearray(raw)
             broken[at] ^= 1 << bit
+            with pytest.raises((Invalid, Refused)) as caught:
+                decode_request(bytes(broken))
+            assert at < len(message.MAGIC) or caught.value.rule == "asker"
+
+
+def test_decode_request__signed_by_a_dishonest_asker() -> None:
+    """Whoever may ask may sign anything: what it says is refused or is a whole request."""
+    raw = body_of(fit(1))
+    for at in range(len(raw)):
+        for bit in (0, 5, 7):
+            broken = bytearray(raw)
+            broken[at] ^= 1 << bit
             try:
-                back = decode_request(bytes(broken))
+                back = decode_body(bytes(broken))
             except Invalid:
                 continue
             assert encode_request(back) == encode_request(back)
@@ -268,9 +321,11 @@ def test_decode_request__flipped_bits_are_refused_or_another_question() -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.binary(max_size=200))
 def test_decode__noise_is_invalid(noise: bytes) -> None:
-    for raw in (noise, wire.MAGIC + noise, message(noise)):
-        with pytest.raises(Invalid):
+    for raw in (noise, message.MAGIC + noise, as_message(noise)):
+        with pytest.raises((Invalid, Refused)):
             decode_request(raw)
+        with pytest.raises(Invalid):
+            decode_body(raw)
         with pytest.raises(Invalid):
             received(signed(raw))
 
@@ -288,11 +343,11 @@ JSON = st.recursive(
 @given(data=st.data())
 def test_decode_request__any_value_anywhere_is_taken_or_invalid(data: st.DataObject) -> None:
     """Whatever stands in the header: a whole request, or `Invalid`; never another exception."""
-    header, rest = unpacked(encode_request(request()))
+    header, rest = unpacked(body_of(request()))
     key = data.draw(st.sampled_from(sorted(header)))
     header[key] = data.draw(JSON)
     try:
-        decode_request(message(json.dumps(header).encode(), rest))
+        decode_body(as_message(json.dumps(header).encode(), rest))
     except Invalid:
         pass
 
@@ -300,11 +355,11 @@ def test_decode_request__any_value_anywhere_is_taken_or_invalid(data: st.DataObj
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_decode_release__any_value_anywhere_is_taken_or_invalid(data: st.DataObject) -> None:
-    header, rest = unpacked(sent()[: -wire.SIGNATURE])
+    header, rest = unpacked(sent()[: -wire.RELEASE_TAIL])
     key = data.draw(st.sampled_from(sorted(header)))
     header[key] = data.draw(JSON)
     try:
-        received(signed(message(json.dumps(header).encode(), rest)))
+        received(signed(as_message(json.dumps(header).encode(), rest)))
     except Invalid:
         pass
 
@@ -314,7 +369,7 @@ def test_decode_release__any_value_anywhere_is_taken_or_invalid(data: st.DataObj
 
 def test_decode_release__signed_by_another() -> None:
     with pytest.raises(Invalid, match="signature does not fit"):
-        decode_release(sent(), request(), OTHER.public_key())
+        wire.decode_release(sent(), request(), OTHER.public_key(), digest=digest_of())
 
 
 @pytest.mark.parametrize(
@@ -332,19 +387,19 @@ def test_decode_release__from_a_site_that_was_not_asked() -> None:
         received(sent(site="z"))
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, 1, 3, 255])
 def test_decode__another_version_says_so(version: int) -> None:
-    magic = wire.MAGIC[:-1] + bytes([version])
-    header, data = unpacked(encode_request(request()))
+    magic = message.MAGIC[:-1] + bytes([version])
+    header, data = unpacked(body_of(request()))
     with pytest.raises(Invalid, match="another version"):
-        decode_request(message(header, data, magic=magic))
+        decode_body(as_message(header, data, magic=magic))
 
 
 def test_decode__a_request_is_no_release_and_the_other_way_round() -> None:
     with pytest.raises(Invalid, match="is not a request"):
-        decode_request(sent()[: -wire.SIGNATURE])
+        decode_body(sent()[: -wire.RELEASE_TAIL])
     with pytest.raises(Invalid):
-        received(signed(encode_request(request())))
+        received(signed(body_of(request())))
 
 
 def test_decode__more_than_allowed_is_refused_unread() -> None:
@@ -382,17 +437,15 @@ def test_decode_release__a_missing_array() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_decode__a_sum_that_is_not_finite(value: float) -> None:
     asked = fit(0)
-    arrays = {
-        s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.kind != "evidence"
-    }
+    arrays = {s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.leaves}
     whole = {**arrays, "fit_hidden": np.zeros((), np.uint8)}
     good = Release("a", "abc", 0, COX.name, "released", arrays=whole)
-    received(encode_release(good, KEY), asked)
+    received(encode_release(good, asked), asked)
     bad = {**arrays, "score": np.array([0.0, value])}
     with pytest.raises(Invalid, match="not finite"):
         received(
             encode_release(
-                dataclasses.replace(good, arrays={**bad, "fit_hidden": whole["fit_hidden"]}), KEY
+                dataclasses.replace(good, arrays={**bad, "fit_hidden": whole["fit_hidden"]}), asked
             ),
             asked,
         )
@@ -415,32 +468,32 @@ def test_decode_release__a_hidden_cell_holds_no_value() -> None:
 
 def test_decode_release__a_threshold_is_a_number() -> None:
     """JSON reads 1e999 as infinity; bounds would then not be numbers."""
-    header, data = unpacked(sent()[: -wire.SIGNATURE])
+    header, data = unpacked(sent()[: -wire.RELEASE_TAIL])
     text = json.dumps(header).replace('"threshold": 10.0', '"threshold": 1e999')
     with pytest.raises(Invalid):
-        received(signed(message(text.encode(), data)))
+        received(signed(as_message(text.encode(), data)))
 
 
 # --- headers that try something ---
 
 
 def test_decode__a_key_said_twice() -> None:
-    header, data = unpacked(encode_request(request()))
+    header, data = unpacked(body_of(request()))
     text = json.dumps(header)
     twice = '{"purpose": "DUO:0000004", ' + text[1:]
     with pytest.raises(Invalid, match="not JSON"):
-        decode_request(message(twice.encode(), data))
+        decode_body(as_message(twice.encode(), data))
     deep = text.replace('"label"', '"label": "x", "label"')
     with pytest.raises(Invalid, match="not JSON"):
-        decode_request(message(deep.encode(), data))
+        decode_body(as_message(deep.encode(), data))
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 def test_decode__words_that_are_no_json(word: str) -> None:
-    header, data = unpacked(encode_request(request()))
+    header, data = unpacked(body_of(request()))
     text = json.dumps(header).replace("30.0", word)
     with pytest.raises(Invalid, match="not JSON"):
-        decode_request(message(text.encode(), data))
+        decode_body(as_message(text.encode(), data))
 
 
 @pytest.mark.parametrize(
@@ -448,19 +501,19 @@ def test_decode__words_that_are_no_json(word: str) -> None:
 )
 def test_decode__headers_that_are_no_table(header: bytes) -> None:
     with pytest.raises(Invalid):
-        decode_request(message(header))
+        decode_body(as_message(header))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**20, 2**32 - 1])
 def test_decode__a_header_length_that_lies(length: int) -> None:
     raw = encode_request(request())
     with pytest.raises(Invalid):
-        decode_request(wire.PREFIX.pack(wire.MAGIC, length) + raw[wire.PREFIX.size :])
+        decode_body(message.PREFIX.pack(message.MAGIC, length) + raw[message.PREFIX.size :])
 
 
 def test_decode__bytes_left_over() -> None:
     with pytest.raises(Invalid, match="left over"):
-        decode_request(encode_request(request()) + b"\0")
+        decode_body(body_of(request()) + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -485,60 +538,60 @@ def test_decode__bytes_left_over() -> None:
     ids=str,
 )
 def test_decode__arrays_that_cannot_be(entry: object) -> None:
-    header, _ = unpacked(encode_request(request()))
+    header, _ = unpacked(body_of(request()))
     header |= {"rounds": 1, "arrays": [entry]}
     with pytest.raises(Invalid):
-        decode_request(message(header, b"\0" * 8))
+        decode_body(as_message(header, b"\0" * 8))
 
 
 def test_decode__an_array_named_twice() -> None:
-    header, _ = unpacked(encode_request(request()))
+    header, _ = unpacked(body_of(request()))
     entry = ["0/score", "|u1", [1]]
     with pytest.raises(Invalid, match="does not fit"):
-        decode_request(message({**header, "rounds": 1, "arrays": [entry, entry]}, b"\0\0"))
+        decode_body(as_message({**header, "rounds": 1, "arrays": [entry, entry]}, b"\0\0"))
 
 
 @pytest.mark.parametrize("arrays", [None, {}, "x", 3])
 def test_decode__no_list_of_arrays(arrays: object) -> None:
     with pytest.raises(Invalid, match="no list of arrays"):
-        decode_request(asked_with(arrays=arrays))
+        decode_body(asked_with(arrays=arrays))
 
 
 @pytest.mark.parametrize("rounds", [-1, 1001, 1.0, "1", None, True])
 def test_decode_request__a_number_of_rounds_that_cannot_be(rounds: object) -> None:
     with pytest.raises(Invalid):
-        decode_request(asked_with(rounds=rounds))
+        decode_body(asked_with(rounds=rounds))
 
 
 @pytest.mark.parametrize("name", ["1/score", "x/score", "score", "-1/score", "00/n_event"])
 def test_decode_request__an_array_of_no_round(name: str) -> None:
-    header, data = unpacked(encode_request(fit(1)))
+    header, data = unpacked(body_of(fit(1)))
     header["arrays"] = [*header["arrays"], [name, "|u1", [1]]]
     with pytest.raises(Invalid):
-        decode_request(message(header, data + b"\0"))
+        decode_body(as_message(header, data + b"\0"))
 
 
 def test_decode_request__a_round_is_named_in_one_way() -> None:
     """With "0/score" and "00/score" it would be open which one counts."""
-    header, data = unpacked(encode_request(fit(1)))
+    header, data = unpacked(body_of(fit(1)))
     for entry in header["arrays"]:
         entry[0] = "0" + entry[0]
     with pytest.raises(Invalid):
-        decode_request(message(header, data))
+        decode_body(as_message(header, data))
 
 
 def test_decode_request__totals_of_another_shape() -> None:
-    header, _ = unpacked(encode_request(fit(1)))
+    header, _ = unpacked(body_of(fit(1)))
     arrays = {e[0]: (e[1], e[2]) for e in header["arrays"]}
     for name, other in (("0/score", ("<f8", [3])), ("0/n_event", ("<f8", []))):
         table = {**arrays, name: other}
         header["arrays"] = [[n, d, s] for n, (d, s) in table.items()]
         size = sum(int(np.prod(s)) * 8 for _, s in table.values())
         with pytest.raises(Invalid, match="another shape or dtype"):
-            decode_request(message(header, b"\0" * size))
+            decode_body(as_message(header, b"\0" * size))
     header["arrays"] = []
     with pytest.raises(Invalid, match="lacks totals"):
-        decode_request(message(header))
+        decode_body(as_message(header))
 
 
 @pytest.mark.parametrize(
@@ -572,7 +625,7 @@ def test_decode_request__totals_of_another_shape() -> None:
 )
 def test_decode_request__a_header_that_is_no_question(key: str, value: object) -> None:
     with pytest.raises(Invalid):
-        decode_request(asked_with(**{key: value})).question  # noqa: B018
+        decode_body(asked_with(**{key: value})).question  # noqa: B018
 
 
 @pytest.mark.parametrize("depth", [100, 500, 900, 950, 970, 980, 985, 990, 1000, 5000])
@@ -581,7 +634,7 @@ def test_decode_request__deep_criteria_are_taken_or_invalid(depth: int) -> None:
     text = json.dumps(unpacked(asked_with(cohorts=[{"label": "x", "criteria": "@"}]))[0])
     deep = text.replace('"@"', '{"not":' * depth + leaf + "}" * depth)
     try:
-        found = decode_request(message(deep.encode()))
+        found = decode_body(as_message(deep.encode()))
     except Invalid:
         return
     assert found.cohorts[0].describe()
@@ -602,15 +655,15 @@ def peak(call: Callable[[], object]) -> int:
 
 
 def test_decode__a_lie_about_size_allocates_nothing() -> None:
-    header, _ = unpacked(encode_request(request()))
+    header, _ = unpacked(body_of(request()))
     liars = [
         {**header, "rounds": 1000, "arrays": [["0/x", "<f8", [2**30]]]},
         {**header, "rounds": 1, "arrays": [["0/x", "<f8", [2**27]]] * 50},
     ]
     for liar in liars:
-        raw = message(liar, b"\0" * 64)
+        raw = by_asker(as_message(liar, b"\0" * 64))
         assert peak(lambda raw=raw: decode_request(raw)) < 2**20
-    claim = wire.PREFIX.pack(wire.MAGIC, 2**32 - 1) + b"{"
+    claim = by_asker(message.PREFIX.pack(message.MAGIC, 2**32 - 1) + b"{")
     assert peak(lambda: decode_request(claim)) < 2**20
 
 
@@ -622,9 +675,9 @@ def test_decode__arrays_are_views_of_the_message() -> None:
 
 def test_decode_request__a_time_that_never_comes() -> None:
     """JSON reads 1e999 as infinity: no point of a grid."""
-    text = json.dumps(unpacked(encode_request(request()))[0])
+    text = json.dumps(unpacked(body_of(request()))[0])
     with pytest.raises(Invalid):
-        decode_request(message(text.replace("30.0", "1e999").encode()))
+        decode_body(as_message(text.replace("30.0", "1e999").encode()))
 
 
 # --- messages in files ---
@@ -634,13 +687,14 @@ def test_decode_request__a_time_that_never_comes() -> None:
 def test_shortfall__of_every_beginning(kind: str) -> None:
     """Nothing that is cut off passes for whole; what is told never exceeds what is missing."""
     raw = encode_request(fit()) if kind == "request" else sent()
+    tail = wire.REQUEST_TAIL if kind == "request" else wire.RELEASE_TAIL
     for n in range(len(raw)):
-        lacks = wire.shortfall(raw[:n], signed=kind == "release")
+        lacks = message.shortfall(raw[:n], tail=tail)
         assert 0 < lacks <= len(raw) - n
-    header = wire.PREFIX.size + wire.PREFIX.unpack_from(raw)[1]
-    assert wire.shortfall(raw[:header], signed=kind == "release") == len(raw) - header
-    assert wire.shortfall(raw, signed=kind == "release") == 0
-    assert wire.shortfall(raw + b"more", signed=kind == "release") == 0
+    header = message.PREFIX.size + message.PREFIX.unpack_from(raw)[1]
+    assert message.shortfall(raw[:header], tail=tail) == len(raw) - header
+    assert message.shortfall(raw, tail=tail) == 0
+    assert message.shortfall(raw + b"more", tail=tail) == 0
 
 
 @pytest.mark.parametrize(
@@ -649,23 +703,23 @@ def test_shortfall__of_every_beginning(kind: str) -> None:
         (b"PK\x03\x04 a foreign file", "not a message"),
         (b"PK", "is cut off"),
         (bytes(40), "not a message"),
-        (wire.MAGIC[:-1] + b"\2" + bytes(40), "another version"),
-        (wire.PREFIX.pack(wire.MAGIC, 2**31), "does not fit"),
-        (message({"arrays": 7}), "no list of arrays"),
-        (message({}), "no list of arrays"),
-        (message({"arrays": [["x", "<f8", [-1]]]}), "array that cannot be"),
-        (message(b"no json"), "not JSON"),
+        (message.MAGIC[:-1] + b"\1" + bytes(40), "another version"),
+        (message.PREFIX.pack(message.MAGIC, 2**31), "does not fit"),
+        (as_message({"arrays": 7}), "no list of arrays"),
+        (as_message({}), "no list of arrays"),
+        (as_message({"arrays": [["x", "<f8", [-1]]]}), "array that cannot be"),
+        (as_message(b"no json"), "not JSON"),
     ],
 )
 def test_shortfall__of_what_is_no_message(raw: bytes, problem: str) -> None:
     with pytest.raises(Invalid, match=problem):
-        wire.shortfall(raw, signed=False)
+        message.shortfall(raw, tail=0)
 
 
 def test_read_header__tells_whom_a_message_is_for() -> None:
-    header = wire.read_header(encode_request(fit()))
+    header = message.read_header(encode_request(fit()))
     assert (header["run"], header["rounds"], header["roster"]) == ("abc", 2, ["a", "b"])
-    assert wire.read_header(sent())["status"] == "released"
+    assert message.read_header(sent())["status"] == "released"
 
 
 def test_request_digest__differs_for_every_round() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from eucan_dask.cli.terminal import show
+from eucan_dask.cli import ledger
 
 __all__ = ["add"]
 
@@ -31,9 +30,8 @@ def add(commands: Any) -> None:
     pass_ = verbs.add_parser("pass", help="answer what waits in the mailbox, once")
     pass_.add_argument("directory", type=Path, metavar="DIR")
     pass_.set_defaults(run=_pass)
-    ledger = verbs.add_parser("ledger", help="what was released from this site")
-    ledger.add_argument("directory", type=Path, metavar="DIR")
-    ledger.set_defaults(run=_ledger)
+    ledger.add(verbs)
+    _add_admit(verbs)
     federation = commands.add_parser("federation", help="set up a federation")
     fed_verbs = federation.add_subparsers(dest="verb", required=True, metavar="VERB")
     start = fed_verbs.add_parser("init", help="write federation.toml")
@@ -41,7 +39,21 @@ def add(commands: Any) -> None:
     start.add_argument("--site", action="append", required=True, metavar="DIR_OR_LINK")
     start.add_argument("--name")
     start.add_argument("--min-sites", type=int)
+    start.add_argument("--admit", action="store_true", help="at the sites on this machine too")
     start.set_defaults(run=_federation)
+
+
+def _add_admit(verbs: Any) -> None:
+    admit = verbs.add_parser("admit", help="let somebody ask, or another site mask with this one")
+    admit.add_argument("directory", type=Path, metavar="DIR")
+    who = admit.add_mutually_exclusive_group(required=True)
+    who.add_argument("--asker", metavar="NAME", help="whose requests are answered")
+    who.add_argument("--peer", metavar="NAME", help="a site whose masks cancel this one's")
+    admit.add_argument("--key", required=True, type=Path, metavar="FILE", help="its public key")
+    admit.add_argument(
+        "--aggregators", default="none", metavar="LIST", help="for an asker: none,trusted,masked"
+    )
+    admit.set_defaults(run=_admit)
 
 
 def _init(arguments: argparse.Namespace) -> None:
@@ -55,10 +67,26 @@ def _init(arguments: argparse.Namespace) -> None:
         policy=policy,
         mailbox=arguments.mailbox,
     )
-    print(f"wrote site.toml, policy.toml ({policy}) and keys in {arguments.directory}")
+    print(
+        f"wrote site.toml, policy.toml ({policy}), parties.toml and keys in {arguments.directory}"
+    )
     print("read policy.toml line by line before anyone asks a question")
     if arguments.mailbox is not None:
         print(f"said hello in {arguments.mailbox}; fingerprint of {arguments.name}: {key}")
+
+
+def _admit(arguments: argparse.Namespace) -> None:
+    from eucan_dask.hello import fingerprint
+    from eucan_dask.keys import read_public
+    from eucan_dask.parties import admit_asker, admit_peer
+
+    name, key = arguments.asker or arguments.peer, arguments.key
+    if arguments.asker is not None:
+        admit_asker(arguments.directory, name, key, arguments.aggregators.split(","))
+    else:
+        admit_peer(arguments.directory, name, key)
+    print(f"admitted; fingerprint of {name}: {fingerprint(read_public(key))}")
+    print("compare it with its owner's own, by telephone")
 
 
 def _pass(arguments: argparse.Namespace) -> None:
@@ -72,24 +100,28 @@ def _pass(arguments: argparse.Namespace) -> None:
         site.close()
 
 
-def _ledger(arguments: argparse.Namespace) -> None:
-    from eucan_dask.site import Site
-
-    frame = pd.DataFrame(
-        Site(arguments.directory).ledger.summary(),
-        columns=["at", "run", "analysis", "freeze", "n_individuals"],
-    )
-    show("answers released", frame, rows=1000)
-
-
 def _federation(arguments: argparse.Namespace) -> None:
+    from eucan_dask.hello import fingerprint
     from eucan_dask.init import init_federation
+    from eucan_dask.keys import read_public
 
     keys = init_federation(
-        arguments.file, arguments.site, name=arguments.name, min_sites=arguments.min_sites
+        arguments.file,
+        arguments.site,
+        name=arguments.name,
+        min_sites=arguments.min_sites,
+        admit=arguments.admit,
     )
+    public, name = arguments.file.with_suffix(".pub"), arguments.name or arguments.file.stem
     print(f"wrote {arguments.file}")
-    for name, key in keys.items():
-        print(f"fingerprint of {name}: {key}")
+    print(f"fingerprint of {name}: {fingerprint(read_public(public))}")
+    for site, key in keys.items():
+        print(f"fingerprint of {site}: {key}")
     if keys:
         print("compare each with the site's own, by telephone, before you ask anything")
+    for site in dict.fromkeys(arguments.site):
+        away = site.startswith("mailbox:")
+        if away or not arguments.admit:
+            where = "DIR" if away else shlex.quote(site.removeprefix("in_process:"))
+            asker = f"--asker {shlex.quote(name)} --key {shlex.quote(str(public))}"
+            print(f"its steward runs: eucan-dask site admit {where} {asker} --aggregators none")

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from eucan_dask import wire
@@ -29,6 +28,7 @@ from eucan_dask.mailbox import (
     take,
     tidy,
 )
+from eucan_dask.message import MAX_BYTES, read_header, shortfall
 
 __all__ = ["Mailbox"]
 
@@ -134,12 +134,12 @@ class Mailbox(Link):
                 path.unlink()
 
     def _letter(self, raw: bytes) -> _Letter:
-        header = wire.read_header(raw)
-        run, round_ = str(header["run"]), int(header["rounds"])
+        header = read_header(raw)
+        run, round_, kind = str(header["run"]), int(header["rounds"]), str(header["kind"])
         return _Letter(
             raw,
-            request_path(self._directory, run, round_),
-            release_path(self._directory, run, round_, self._site),
+            request_path(self._directory, run, round_, kind),
+            release_path(self._directory, run, round_, self._site, kind),
         )
 
     def _hello(self, wait: _Wait) -> dict[str, Any] | None:
@@ -163,14 +163,14 @@ class Mailbox(Link):
         return found.told
 
     def _answer(self, letter: _Letter, wait: _Wait) -> bytes | None:
-        answer = take(letter.release, max_bytes=wire.MAX_BYTES)
+        answer = take(letter.release, max_bytes=MAX_BYTES)
         if answer is not None and self._is_final(answer, letter, wait):
             return answer
         if answer is None:
             self._there()
             wait.note = ""
         if not letter.posted:
-            if take(letter.request, max_bytes=wire.MAX_BYTES) != letter.raw:
+            if take(letter.request, max_bytes=MAX_BYTES) != letter.raw:
                 put(letter.request, letter.raw, writer=letter.request.name.partition(".")[0])
             letter.posted = True
         return None
@@ -178,12 +178,14 @@ class Mailbox(Link):
     def _is_final(self, answer: bytes, letter: _Letter, wait: _Wait) -> bool:
         """Whether a file is there to stay: whole and signed, or odd and unchanged for a while."""
         try:
-            lacks = wire.shortfall(answer, signed=True)
+            lacks = shortfall(answer, tail=wire.RELEASE_TAIL)
             if lacks:
                 wait.note = f"{letter.release} is cut off: it lacks {lacks} bytes or more"
                 return False
-            self._key.verify(answer[-wire.SIGNATURE :], answer[: -wire.SIGNATURE])
-        except (Invalid, InvalidSignature):
+            believed = wire.is_signed(answer, self._key)
+        except Invalid:
+            believed = False
+        if not believed:
             digest = hashlib.sha256(answer).hexdigest()
             if wait.odd is None or wait.odd[0] != digest:
                 wait.odd = digest, time.monotonic()
@@ -192,7 +194,7 @@ class Mailbox(Link):
 
     def _is_stale(self, answer: bytes, letter: _Letter, wait: _Wait) -> bool:
         """Whether it answers other bytes of the same run and round, as after a drop-out."""
-        header, asked = wire.read_header(answer), wire.read_header(letter.raw)
+        header, asked = read_header(answer), read_header(letter.raw)
         about = header.get("header")
         digest = about.get("request") if isinstance(about, dict) else None
         same = (header.get("run"), header.get("round")) == (asked["run"], asked["rounds"])

@@ -17,7 +17,7 @@ from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, Release, indexed, labelled
-from eucan_dask.policy import KINDS, Policy, Thresholds
+from eucan_dask.policy import KINDS, TIERS, Policy, Thresholds
 from eucan_dask.request import Request, Roster
 from eucan_dask.testing.data import People, dataset
 from eucan_dask.total import combine, gate_pool
@@ -96,7 +96,6 @@ def thresholds(least: int, *, zeros: bool = False, ratio: float = 1.0) -> Thresh
         min_residual_dof=least,
         dominance_share=1.0,
         min_cohort_difference=0,
-        max_exposure=1e9,
         round_to=1,
         zeros_disclosive=zeros,
     )
@@ -110,6 +109,8 @@ def policy(limits: Thresholds) -> Policy:
         max_bytes=10**9,
         max_blocks=1,
         min_grid_days=0,
+        max_refusals=100,
+        max_exposure=dict.fromkeys(TIERS, 1e9),
         analyses=("*",),
         purposes=("DUO:0000006",),
         tiers=("open",),
@@ -170,7 +171,7 @@ def run_over(
         state = analysis.update(request.state() or {}, total)
         if int(state["done"]) or request.round + 1 >= analysis.max_iterations:
             return total, indexed(analysis.finalize(total, state)), releases
-        names = [s.name for s in analysis.yields if s.kind != "evidence"]
+        names = [s.name for s in analysis.yields if s.leaves]
         request = request.next_round({n: total[n].values for n in names})
 
 

@@ -17,6 +17,7 @@ from eucan_dask import wire
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.block import add, evaluate, part_of_panel, take, widen
 from eucan_dask.errors import EucanError, Invalid, Refused
+from eucan_dask.keys import public_hex
 from eucan_dask.partial import Hidden, Partial, check_declared
 from eucan_dask.registry import load
 from eucan_dask.testing.cases import (
@@ -54,7 +55,7 @@ def check_declared_exactly(case: Example, some: People, rng: np.random.Generator
     ds = xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
     check_declared(ds, case.analysis.yields, case.coords)
     held = {name for record in case.analysis.records for name in record.variables}
-    leaving = {spec.name for spec in case.analysis.yields if spec.kind != "evidence"}
+    leaving = {spec.name for spec in case.analysis.yields if spec.leaves}
     assert held == leaving, "every variable that leaves belongs to a record"
 
 
@@ -185,7 +186,7 @@ def check_gate(case: Example, some: People, rng: np.random.Generator) -> None:
         return
     specs = {spec.name: spec for spec in case.analysis.yields}
     for release in releases:
-        assert not {s.name for s in specs.values() if s.kind == "evidence"} & set(release.arrays)
+        assert not {s.name for s in specs.values() if not s.leaves} & set(release.arrays)
         for record in case.analysis.records:
             hidden = release.arrays[f"{record.name}_hidden"]
             for name in record.variables:
@@ -233,10 +234,10 @@ def check_nothing_left(case: Example, some: People, rng: np.random.Generator) ->
         pass
     else:
         for spec in case.analysis.yields:
-            if spec.kind != "evidence":
+            if spec.leaves:
                 assert not release.arrays[spec.name].any(), spec.name
     open_release = release_of(case, ds, "site00", request, thresholds(0))
-    raw = wire.encode_release(open_release, key)
+    raw = wire.encode_release(open_release, key, digest="0" * 64, request=request)
     for planted in [*ds["individual_id"].values[:20], *ds["sample_id"].values[:20]]:
         assert str(planted).encode() not in raw, "an id is on the wire"
 
@@ -246,16 +247,18 @@ def check_wire(case: Example, some: People, rng: np.random.Generator) -> None:
     request = case.request(["site00"])
     key = Ed25519PrivateKey.generate()
     release = release_of(case, dataset(some), "site00", request, thresholds(0))
-    raw = wire.encode_release(release, key)
-    assert raw == wire.encode_release(release, key)
-    back = wire.decode_release(raw, request, key.public_key())
+    question = wire.encode_request(request, key)
+    digest = wire.request_digest(question)
+    raw = wire.encode_release(release, key, digest=digest, request=request)
+    assert raw == wire.encode_release(release, key, digest=digest, request=request)
+    back = wire.decode_release(raw, request, key.public_key(), digest=digest)
     for name, values in release.arrays.items():
         np.testing.assert_array_equal(back.arrays[name], values)
-    asked = wire.decode_request(wire.encode_request(request))
+    asked = wire.decode_request(question, [public_hex(key.public_key())])
     assert asked.question == request.question
     partial = Partial(xr.Dataset())
     try:
-        wire.encode_release(partial, key)  # type: ignore[arg-type]
+        wire.encode_release(partial, key, digest=digest)  # type: ignore[arg-type]
     except Invalid:
         return
     raise AssertionError("a Partial was encoded")

@@ -37,7 +37,7 @@ def association(case: Example, ds: xr.Dataset, **crafted: float) -> dict[str, An
     """Arrays of the second round, after a first whose totals may be another's."""
     request = case.request(["site00"])
     first = release_of(case, ds, "site00", request, LIMITS).arrays
-    names = [s.name for s in case.analysis.yields if s.kind != "evidence"]
+    names = [s.name for s in case.analysis.yields if s.leaves]
     totals = {name: first[name] for name in names}
     for name, value in crafted.items():
         totals[name] = np.full_like(totals[name], value)

@@ -91,7 +91,7 @@ def test_analyses__describes_one(name: str, cli: Cli) -> None:
         assert word in answer.out
     leaving = answer.out[answer.out.index("What leaves a site") :]
     for spec in kind.yields:
-        assert (f"\n{spec.name}: " in leaving) == (spec.kind != "evidence"), spec.name
+        assert (f"\n{spec.name}: " in leaving) == spec.leaves, spec.name
 
 
 def test_analyses__unknown_name(cli: Cli) -> None:
@@ -157,7 +157,7 @@ def test_explain__computes_nothing(
     assert _ledgers(own_demo) == released
     kind = registry()[path.stem]
     for spec in kind.yields:
-        assert (f"leaves: {spec.name} " in answer.out) == (spec.kind != "evidence"), spec.name
+        assert (f"leaves: {spec.name} " in answer.out) == spec.leaves, spec.name
     for word in (*rule_names(), *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
         assert word in answer.out
 

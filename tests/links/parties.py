@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from eucan_dask import wire
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.logistic_regression import LogisticRegression
 from eucan_dask.federation import EVERYBODY, Federation
 from eucan_dask.init import init_federation
+from eucan_dask.keys import read_private
 from eucan_dask.mailbox import release_path
 from eucan_dask.panel import Panel
 from eucan_dask.request import Request, Roster
@@ -27,6 +27,7 @@ from eucan_dask.site_pass import say_hello, site_pass
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import people
 from eucan_dask.versions import code_digest
+from tests.asking import admit, encoded
 from tests.simulated import make_site
 
 __all__ = [
@@ -122,6 +123,8 @@ def share(
     parties = Parties(root / "desk", own, boxes)
     links = [f"mailbox:{box}" for box in dict.fromkeys(boxes.values())]
     init_federation(parties.federation, links, min_sites=min_sites or len(sites))
+    for site in own.values():
+        admit(site, read_private(parties.desk / "federation.key"), name="desk")
     return parties
 
 
@@ -152,7 +155,7 @@ def request(*names: str, run: str = "ab12", analysis: Any = SEX) -> Request:
 
 def put_request(parties: Parties, name: str, *, run: str = "ab12") -> bytes:
     """Put a request to both sites into the mailbox of one."""
-    raw = wire.encode_request(request("lyon", "toronto", run=run))
+    raw = encoded(request("lyon", "toronto", run=run))
     (parties.boxes[name] / "in" / f"{run}.0.request").write_bytes(raw)
     return raw
 
@@ -194,7 +197,7 @@ def in_process(parties: Parties, tmp_path: Path, analysis: Any = SEX) -> Result:
         for name, site in parties.sites.items()
     ]
     file = tmp_path / "copy" / "federation.toml"
-    init_federation(file, copies, min_sites=len(copies))
+    init_federation(file, copies, min_sites=len(copies), admit=True)
     with Federation.open(file) as federation:
         return federation.run(analysis, purpose=PURPOSE)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from eucan_dask import message, wire
 from eucan_dask import site_pass as pass_module
-from eucan_dask import wire
 from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.federation import Federation
 from eucan_dask.links import mailbox as link_module
 from eucan_dask.mailbox import put, release_path
+from tests.asking import encoded
 from tests.cli.commands import Cli, refusal, tree
 from tests.links.parties import (
     LONG,
@@ -35,31 +36,31 @@ Put = Callable[[Path], object]
 
 
 def _future(path: Path) -> None:
-    raw = wire.encode_request(request("lyon", run="new"))
-    path.write_bytes(wire.MAGIC[:-1] + b"\2" + raw[len(wire.MAGIC) :])
+    raw = encoded(request("lyon", run="new"))
+    path.write_bytes(message.MAGIC[:-1] + b"\1" + raw[len(message.MAGIC) :])
 
 
 def _unknown_key(path: Path) -> None:
     """A request of some later version that adds a key."""
-    raw = wire.encode_request(request("lyon", run="new"))
-    (length,) = struct.unpack_from("<I", raw, len(wire.MAGIC))
-    text = raw[wire.PREFIX.size : wire.PREFIX.size + length]
+    raw = encoded(request("lyon", run="new"))
+    (length,) = struct.unpack_from("<I", raw, len(message.MAGIC))
+    text = raw[message.PREFIX.size : message.PREFIX.size + length]
     text = text.replace(b'{"aggregator"', b'{"agent": 7, "aggregator"', 1)
-    path.write_bytes(wire.PREFIX.pack(wire.MAGIC, len(text)) + text)
+    path.write_bytes(message.PREFIX.pack(message.MAGIC, len(text)) + text)
 
 
 def _cut(path: Path) -> None:
-    path.write_bytes(wire.encode_request(request("lyon", run="new"))[:-7])
+    path.write_bytes(encoded(request("lyon", run="new"))[:-7])
 
 
 def _large(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(wire.MAX_BYTES + 1)
+        file.truncate(message.MAX_BYTES + 1)
 
 
 def _release(path: Path) -> None:
     """A whole message that is no request."""
-    raw = wire.encode_request(request("lyon", run="new")).replace(b'"request"', b'"release"')
+    raw = encoded(request("lyon", run="new")).replace(b'"request"', b'"release"')
     path.write_bytes(raw)
 
 
@@ -78,12 +79,12 @@ BAD: dict[str, tuple[str, Put, str]] = {
     "no request": ("new.0.request", _release, "is not a request"),
     "renamed run": (
         "other.0.request",
-        lambda p: p.write_bytes(wire.encode_request(request("lyon", run="new"))),
+        lambda p: p.write_bytes(encoded(request("lyon", run="new"))),
         "was it renamed?",
     ),
     "renamed round": (
         "new.1.request",
-        lambda p: p.write_bytes(wire.encode_request(request("lyon", run="new"))),
+        lambda p: p.write_bytes(encoded(request("lyon", run="new"))),
         "was it renamed?",
     ),
     "directory": ("new.0.request", lambda p: p.mkdir(), "is no plain file"),
@@ -119,7 +120,7 @@ def test_pass__names_what_is_bad_and_answers_the_rest(
 
 def test_pass__a_link_is_not_followed(parties: Parties, tmp_path: Path) -> None:
     """A link to a secret is neither read nor answered, whatever lies behind it."""
-    raw = wire.encode_request(request("lyon", run="new"))
+    raw = encoded(request("lyon", run="new"))
     (tmp_path / "secret").write_bytes(raw)
     (parties.boxes["lyon"] / "in" / "new.0.request").symlink_to(tmp_path / "secret")
     with pytest.raises(Invalid, match="cannot be answered"):
@@ -129,7 +130,7 @@ def test_pass__a_link_is_not_followed(parties: Parties, tmp_path: Path) -> None:
 
 def test_pass__a_request_for_others_is_left_without_a_word(parties: Parties, cli: Cli) -> None:
     path = parties.boxes["lyon"] / "in" / "ab12.0.request"
-    path.write_bytes(wire.encode_request(request("toronto")))
+    path.write_bytes(encoded(request("toronto")))
     answer = cli("site", "pass", parties.sites["lyon"])
     assert (answer.code, answer.out) == (0, "nothing waits\n")
     assert path.exists()
@@ -167,7 +168,7 @@ def test_pass__something_in_the_place_of_the_answer(parties: Parties, cli: Cli) 
 
 
 def _wrong_key(raw: bytes) -> bytes:
-    body = raw[: -wire.SIGNATURE]
+    body = raw[: -wire.RELEASE_TAIL]
     return body + Ed25519PrivateKey.generate().sign(body)
 
 
@@ -177,7 +178,7 @@ CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "foreign": (lambda raw: b"this is no release at all" * 9, "the signature does not fit"),
     "longer": (lambda raw: raw + b"more", "the signature does not fit"),
     "future": (
-        lambda raw: wire.MAGIC[:-1] + b"\2" + raw[len(wire.MAGIC) :],
+        lambda raw: message.MAGIC[:-1] + b"\1" + raw[len(message.MAGIC) :],
         "the signature does not fit",
     ),
 }
@@ -243,7 +244,7 @@ def test_run__no_plain_file_in_the_place_of_an_answer(parties: Parties, kind: st
 
 def test_run__does_not_wait_for_others_when_an_answer_is_bad(parties: Parties) -> None:
     """Toronto would be awaited for minutes; the bad file is told at once."""
-    raw = wire.encode_request(request("lyon", "toronto"))
+    raw = encoded(request("lyon", "toronto"))
     release_of(parties, "lyon").write_bytes(b"this is no release at all" * 9)
     with pytest.raises(Invalid, match="remove that file"):
         ask(parties, run="ab12")

@@ -20,9 +20,11 @@ from eucan_dask.cli.terminal import progress
 from eucan_dask.errors import Invalid, NotEnoughSites, Refused, Unavailable
 from eucan_dask.federation import Federation
 from eucan_dask.mailbox import read_name
+from eucan_dask.message import read_header
 from eucan_dask.result import Result
 from eucan_dask.site import Site
 from eucan_dask.waiting import TICK
+from tests.asking import encoded, read_answer
 from tests.cli.commands import Cli, refusal
 from tests.links.parties import (
     FIT,
@@ -329,11 +331,11 @@ def test_pass__a_question_this_site_cannot_answer(parties: Parties) -> None:
     fields = (SummaryField(field="shoe_size", edges=(40.0,)),)
     asked = request("lyon", analysis=CohortSummary(fields=fields))
     path = parties.boxes["lyon"] / "in" / "ab12.0.request"
-    path.write_bytes(wire.encode_request(asked))
+    path.write_bytes(encoded(asked))
     (line,) = passes(parties.sites["lyon"])
     assert line.startswith("run ab12, cohort_summary, round 1: cannot be answered; ")
     assert "unknown field 'shoe_size'" in line
-    assert wire.read_header(release_of(parties, "lyon").read_bytes())["status"] == "invalid"
+    assert read_header(release_of(parties, "lyon").read_bytes())["status"] == "invalid"
 
 
 def test_run__refused_leaves_nothing_behind(parties: Parties) -> None:
@@ -348,7 +350,7 @@ def test_pass__other_bytes_of_a_run_are_a_new_question(parties: Parties) -> None
     put_request(parties, "lyon")
     passes(parties.sites["lyon"])
     first = release_of(parties, "lyon").read_bytes()
-    other = wire.encode_request(request("lyon", "toronto", "zagreb"))
+    other = encoded(request("lyon", "toronto", "zagreb"))
     (parties.boxes["lyon"] / "in" / "ab12.0.request").write_bytes(other)
     (line,) = passes(parties.sites["lyon"])
     assert line.endswith("round 1: answered")
@@ -361,7 +363,7 @@ def test_send__an_answer_to_other_bytes_is_not_taken(parties: Parties) -> None:
     put_request(parties, "lyon")
     passes(parties.sites["lyon"])
     stale = release_of(parties, "lyon").read_bytes()
-    raw = wire.encode_request(request("lyon"))
+    raw = encoded(request("lyon"))
     with Federation.open(parties.federation, deadline=SHORT) as federation:
         link = federation.members[0].link
         with pytest.raises(Unavailable, match="answers another request of this run"):
@@ -370,7 +372,7 @@ def test_send__an_answer_to_other_bytes_is_not_taken(parties: Parties) -> None:
         with passing(parties, "lyon"):
             fresh = federation.members[0].link.send(raw)
     assert fresh != stale
-    assert wire.decode_release(fresh, wire.decode_request(raw), federation.members[0].key)
+    assert read_answer(fresh, raw, federation.members[0].key)
 
 
 def test_pass__a_request_taken_back_meanwhile(
@@ -407,7 +409,7 @@ def test_pass__a_ledger_that_fails_is_tried_again(parties: Parties, cli: Cli) ->
 
 def test_send__several_blocks_side_by_side(parties: Parties) -> None:
     """As a scan does: runs `x-0`, `x-1`, ... through one link, each with its own answer."""
-    raws = [wire.encode_request(request("lyon", "toronto", run=f"x-{i}")) for i in range(6)]
+    raws = [encoded(request("lyon", "toronto", run=f"x-{i}")) for i in range(6)]
     with Federation.open(parties.federation, deadline=LONG) as federation:
         member = federation.members[0]
         assert not member.link.prompt
@@ -421,7 +423,7 @@ def test_send__several_blocks_side_by_side(parties: Parties) -> None:
             answers = [future.result() for future in futures]
         assert member.link.since is None
         for raw, answer in zip(raws, answers, strict=True):
-            found = wire.decode_release(answer, wire.decode_request(raw), member.key)
+            found = read_answer(answer, raw, member.key)
             assert found.header["request"] == wire.request_digest(raw)
         member.link.done("x")
         assert len(parties.left()) == 12, "of another run"

@@ -150,6 +150,7 @@ def survey(asked: Survey, shared: Path, work: Path, public: Federation | None = 
         name="rule on the totals",
         min_sites=public.min_sites,
         thresholds=recommended(),
+        key=public.key,
     )
     three = Three(personal, totals, public)
     genes = ask_genes(asked, shared, three)

@@ -1,0 +1,68 @@
+"""What a request asks of the ledger: whom, of which sums, at what cost, under which policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eucan_dask.accounts import Budget
+from eucan_dask.analysis import parameters
+from eucan_dask.exposure import charge
+from eucan_dask.ledger import Ask
+from eucan_dask.policy import Policy
+from eucan_dask.request import Request
+from eucan_dask.ways import Way
+
+__all__ = ["asking", "membership_note"]
+
+
+def asking(
+    request: Request,
+    policy: Policy,
+    *,
+    individuals: Sequence[str],
+    criteria: NDArray[np.bool_],
+    eligible: NDArray[np.bool_],
+    asker: str = "",
+) -> Ask:
+    """What the ledger is asked; parameters as of `Ask`."""
+    analysis, thresholds = request.analysis, policy.thresholds
+    return Ask(
+        individuals=individuals,
+        criteria=criteria,
+        eligible=eligible,
+        definitions=tuple(cohort.criteria for cohort in request.cohorts),
+        scope=json.dumps([analysis.needs(), request.complete]),
+        summands=analysis.summands(request.panel),
+        least=thresholds.min_cohort_difference,
+        # Where sites do not hide small cohorts, these are compared and remembered as well.
+        smallest=thresholds.min_individuals if request.roster.aggregator == "none" else 1,
+        asker=asker,
+        max_refusals=policy.max_refusals,
+        budget=None if policy.public else _budget(request, policy),
+        way=None if policy.public else Way.of(request.roster.aggregator, request.roster.sites),
+    )
+
+
+def _budget(request: Request, policy: Policy) -> Budget | None:
+    """What its numbers about variants cost; None where it tells none."""
+    analysis, panel = request.analysis, request.panel
+    charged = charge(analysis, panel)
+    if not charged:
+        return None
+    question = [analysis.name, analysis.version, parameters(analysis), panel.to_json()]
+    return Budget(
+        tier=request.tier,
+        cap=policy.max_exposure[request.tier],
+        charged=charged,
+        question=json.dumps(question, sort_keys=True),
+    )
+
+
+def membership_note(policy: Policy) -> dict[str, str]:
+    """The words beside every answer: the same whether it was given on other people or not."""
+    k = policy.thresholds.min_cohort_difference
+    return {"membership": f"may differ by fewer than {k} people"} if k > 1 else {}
