@@ -54,7 +54,8 @@ def check_way(box: Box, summands: Iterable[str], way: Way) -> None:
             remedy = f'ask with aggregator = "{held.aggregator}", as before, or ask the steward'
             raise Refused("one_roster", remedy)
         if held is not None and held != way:
-            raise Refused("one_roster", "ask the sites that were asked before, or the steward")
+            before = ", ".join(held.sites)
+            raise Refused("one_roster", f"ask {before}, as before, or ask the steward")
 
 
 def keep_way(box: Box, summands: Iterable[str], way: Way) -> None:

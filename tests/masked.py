@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,18 +17,31 @@ from eucan_dask import wire
 from eucan_dask.federation import Federation
 from eucan_dask.init import init_federation
 from eucan_dask.keys import read_public
+from eucan_dask.links import Link
 from eucan_dask.opening import decode_opened, encode_opening
 from eucan_dask.partial import Release
 from eucan_dask.request import Request
+from eucan_dask.rounds import Member
 from eucan_dask.site import Site
 from eucan_dask.testing.data import People, people, split
 from tests.asking import KEY, read_answer
 from tests.simulated import make_site
 
-__all__ = ["Asked", "Totals", "decoded", "forget", "make_masked", "site_of", "totals"]
+__all__ = [
+    "Asked",
+    "Script",
+    "Totals",
+    "decoded",
+    "forget",
+    "make_masked",
+    "scripted",
+    "site_of",
+    "totals",
+]
 
 NAMES = "abcdefgh"
 Totals = dict[str, NDArray[Any]]
+Script = Callable[[bytes, Link], bytes]
 
 
 def make_masked(
@@ -129,3 +142,38 @@ def totals(releases: Sequence[Release]) -> dict[str, list[Any]]:
 def decoded(found: Totals) -> dict[str, list[Any]]:
     """Arrays as lists of plain numbers."""
     return {name: values.reshape(-1).tolist() for name, values in found.items()}
+
+
+class Scripted(Link):
+    """A link that sends by a script: it is given each message, and the inner link."""
+
+    prompt = True
+
+    def __init__(self, inner: Link, script: Script) -> None:
+        self.inner, self.script = inner, script
+
+    def hello(self) -> dict[str, Any]:
+        return self.inner.hello()
+
+    def send(self, raw: bytes) -> bytes:
+        return self.script(raw, self.inner)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def scripted(file: Path, *, without: str = "", **scripts: Script) -> Federation:
+    """The federation, with scripts at some of the links, and perhaps without a site."""
+    opened = Federation.open(file)
+    members = [
+        Member(m.name, Scripted(m.link, scripts[m.name]) if m.name in scripts else m.link, m.key)
+        for m in opened.members
+        if m.name != without
+    ]
+    return Federation(
+        members,
+        name=opened.name,
+        min_sites=opened.min_sites,
+        thresholds=opened.thresholds,
+        key=opened.key,
+    )

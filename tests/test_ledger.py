@@ -418,7 +418,7 @@ def test_open_roster__one_for_each_summand(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.open_roster(["f", "g"], ("a", "b", "c", "d"))
     for other in (("a", "b", "c"), ("a", "b", "c", "d", "e"), ("a", "e", "f", "g")):
-        with pytest.raises(Refused, match="one_roster; ask the sites that were asked before"):
+        with pytest.raises(Refused, match="one_roster; ask a, b, c, d, as before"):
             ledger.open_roster(["f"], other)
     with pytest.raises(Refused, match="one_roster"):
         ledger.open_roster(["h", "g"], ("a", "b", "c"))
@@ -461,7 +461,7 @@ def test_way__of_masked_answers_that_nobody_opened_is_none(ledger: Ledger) -> No
     ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
     ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c")))  # one dropped out
     ledger.open_roster(["f"], ("a", "b", "c"))
-    with pytest.raises(Refused, match="one_roster; ask the sites that were asked before"):
+    with pytest.raises(Refused, match="one_roster; ask a, b, c, as before"):
         ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
 
 
