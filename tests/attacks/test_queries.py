@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.attack_people import Analyst
 from tests.attacks import differencing, lgg, oracles, rosters
+from tests.attacks.fuzzer import remembered
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Stores are read once."""
+    with remembered():
+        yield
 
 
 def test_pair_differencing(memory: Path) -> None:
