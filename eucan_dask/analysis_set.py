@@ -17,7 +17,7 @@ __all__ = ["AnalysisSet", "analysis_set"]
 DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genotype": "genotypes"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnalysisSet:
     """Who answers: members by the criteria, and people used, both (individuals, cohorts).
 

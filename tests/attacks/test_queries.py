@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.attack_people import Analyst
-from tests.attacks import differencing, lgg, oracles
+from tests.attacks import differencing, lgg, oracles, rosters
+from tests.attacks.fuzzer import remembered
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Stores are read once."""
+    with remembered():
+        yield
 
 
 def test_pair_differencing(memory: Path) -> None:
@@ -93,3 +103,21 @@ def test_rules_as_oracle(memory: Path) -> None:
     found = oracles.rules.strength(memory)
     assert found.before == 1.0
     assert found.after <= 0.55
+
+
+def test_roster_differencing(memory: Path) -> None:
+    found = rosters.rosters.strength(memory)
+    assert found.before == 1.0
+    assert found.after == 0.0
+
+
+def test_sites_of_the_attacker(memory: Path) -> None:
+    found = rosters.sybils.strength(memory)
+    assert found.before == 1.0
+    assert found.after == 0.0
+
+
+def test_sums_to_lift_others(memory: Path) -> None:
+    found = rosters.lifted.strength(memory)
+    assert found.before == 1.0
+    assert found.after == 0.0
