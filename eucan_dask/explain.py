@@ -10,6 +10,7 @@ from typing import Any
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
+from eucan_dask.exposure import charge
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
 from eucan_dask.rules import rule_names
@@ -56,7 +57,7 @@ def explain(job: Job, federation: Federation) -> str:
     for question in job.questions:
         lines += ["", *_question(question, job.variants, len(catalogue.sites))]
     lines += ["", "Rules at each site, with its own thresholds: " + ", ".join(rule_names())]
-    lines += ["Then min_cohort_difference, over everything the site ever released."]
+    lines += ["Before these: min_cohort_difference, one_shape, max_exposure, over all it released."]
     return "\n".join(lines)
 
 
@@ -90,6 +91,10 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
         region = f" of {variants.region}" if variants.region else ""
         many = f"{n_variants:,} variants{region} in {variants.n_blocks} block(s)"
         lines.append(f"  {many}; variants_digest {variants.digest}")
+        numbers = charge(analysis, question.panel) / max(len(question.panel.variants), 1)
+        if numbers:
+            told = f"{numbers * n_variants:,.0f} numbers about variants"
+            lines.append(f"  exposure: {told}, over the people of each cohort at each site")
     lines.append(
         f"  cost: up to {rounds} round(s) x {n_sites} sites x {total} bytes"
         f" = {rounds * n_sites * total} bytes"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from eucan_dask import vault
 from eucan_dask.accounts import Budget, exposures
 from eucan_dask.errors import EucanError, Invalid, Refused, Unavailable
-from eucan_dask.families import EVERYTHING, read_span
+from eucan_dask.families import EVERYTHING, Families, Family, Trial, read_span
 from eucan_dask.ledger import Ask, Entry, Ledger
 from eucan_dask.steward import given as ways_given
 from eucan_dask.ways import Way
@@ -165,12 +165,16 @@ def test_decide__three_sets_that_single_somebody_out_are_not_answered(ledger: Le
 
 
 def test_decide__a_chain_of_small_steps_is_not_followed_far(ledger: Ledger) -> None:
-    """Six away in one family, six more in the next: the promise is fewer than ten in all."""
-    six, twelve = members(*range(44)), members(*range(38))
-    ask(ledger, FIRST, eligible=six, summand="f")
-    ask(ledger, six, eligible=twelve, summand="g", names=("other words",))
+    """Six away by the criteria, six more in the family: the promise is fewer than ten in all."""
+    ask(ledger, FIRST, eligible=~members(*range(6)))
     with pytest.raises(Refused, match="min_cohort_difference"):
-        ledger.decide(replace(question(FIRST), summands={"f": "", "g": ""}))
+        ledger.decide(question(members(*range(44))))
+    assert ledger.decide(question(members(*range(47)))).used.sum() == 44
+
+
+def test_decide__two_cohorts_of_the_same_words_are_the_same_people(ledger: Ledger) -> None:
+    used = ask(ledger, np.stack([FIRST, FIRST], axis=1), names=("age < 50", "age < 50"))
+    np.testing.assert_array_equal(used[:, 0], used[:, 1])
 
 
 def test_decide__families_that_never_agree_refuse(ledger: Ledger) -> None:
@@ -284,6 +288,17 @@ def test_decide__leverage_stays_below_its_limit_and_is_that_of_the_memberships(
         span = read_span(box, "f", len(PEOPLE))
     np.testing.assert_allclose(span.leverage, expected, atol=1e-9)
     assert expected.max() < 1 / 4
+
+
+def test_trial__adds_what_no_verdict_was_given_on(ledger: Ledger) -> None:
+    ask(ledger, FIRST)
+    with ledger.vault.writing() as box:
+        trial = Trial(Families(), len(PEOPLE), 10)
+        trial.accept(box, Family("f"), members(*range(50, 90)))
+        trial.accept(box, Family("f"), members(*range(90)))  # the two together
+        trial.write(box)
+        assert read_span(box, "f", len(PEOPLE)).rank == 2
+    assert ask(ledger, members(*range(90)))[:, 0].sum() == 90
 
 
 # --- exposure ---

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from eucan_dask.clusters import Cluster
+from eucan_dask.exposure import charge
+from eucan_dask.job import read_job
 from eucan_dask.registry import registry
 from eucan_dask.rules import rule_names
 from eucan_dask.site import Site
@@ -160,6 +162,9 @@ def test_explain__computes_nothing(
         assert (f"leaves: {spec.name} " in answer.out) == spec.leaves, spec.name
     for word in (*rule_names(), *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
         assert word in answer.out
+    (question,) = read_job(path).questions
+    told = f"exposure: {charge(question.analysis, question.panel):,.0f} numbers about variants"
+    assert (told in answer.out) == ("exposure:" in answer.out) == bool(question.panel.variants)
 
 
 def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> None:
