@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Cells, Hidden, PartialSpec, Record
 from eucan_dask.policy import Thresholds
@@ -33,6 +34,8 @@ class Case:
         The data are public or synthetic: a model is not weighed against its people.
     moved
         Variants (variants,) answered at another mean before, of which few people have no call.
+    overlap
+        How the cohorts lie in one another; None where it is not known.
     pool
         At a site, under `trusted` and `masked`: the thresholds that the pool is judged by.
     """
@@ -46,6 +49,7 @@ class Case:
     n_rounds: int = 1
     public: bool = False
     moved: NDArray[np.bool_] | None = None
+    overlap: Overlap | None = None
     pool: Thresholds | None = None
 
     def spec(self, name: str) -> PartialSpec:

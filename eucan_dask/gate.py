@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from eucan_dask.case import Case
 from eucan_dask.errors import Refused
 from eucan_dask.insider import capped
+from eucan_dask.leaving import PAIRS, only_for_gate
 from eucan_dask.partial import Partial, Release, check_declared
 from eucan_dask.policy import Policy
-from eucan_dask.rules import judge
+from eucan_dask.rules import fewest, judge
 from eucan_dask.structural import STRUCTURAL
 
 __all__ = ["release"]
@@ -99,4 +100,17 @@ def _for_pool(
                 )
     shown = {n: case.arrays[n].copy(data=a) for n, a in out.items() if n in case.arrays}
     caps = capped(case.analysis, {**shown, **supports}, case.pool.min_cell)
-    return {name: array.values for name, array in (*supports.items(), *caps.items())}
+    found = {name: array.values for name, array in (*supports.items(), *caps.items())}
+    return found | _pairs(case)
+
+
+def _pairs(case: Case) -> dict[str, NDArray[np.int64]]:
+    """How the cohorts that take part lie in one another here."""
+    if PAIRS not in only_for_gate(case.analysis):
+        return {}
+    if case.overlap is None:
+        raise Refused("bounds", "say how the cohorts lie in one another")
+    left_out = np.zeros(case.cohort_n.shape, dtype=bool)
+    if case.aggregator == "trusted":
+        left_out = case.cohort_n < fewest(case.thresholds)
+    return {PAIRS: case.overlap.without(left_out).pairs}

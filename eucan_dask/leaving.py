@@ -12,6 +12,7 @@ from eucan_dask.partial import Coords, PartialSpec, Record
 __all__ = [
     "CAPPED",
     "LEFT",
+    "PAIRS",
     "REST",
     "SPANS",
     "Cap",
@@ -26,6 +27,7 @@ CAPPED = "_capped"
 REST = "_rest_capped"
 LEFT = "_left_capped"
 SPANS = "spans"
+PAIRS = "cohort_n_apart"  # people of each cohort who are not in each other one
 
 Shape = tuple[tuple[int, ...], np.dtype[Any]]
 
@@ -85,9 +87,13 @@ def _spec(analysis: Analysis, name: str) -> PartialSpec:
 
 
 def only_for_gate(analysis: Analysis) -> dict[str, tuple[str, ...]]:
-    """Names and dimensions of what the gate of a pool alone looks at: supports, and caps."""
+    """Names and dimensions of what the gate of a pool alone looks at.
+
+    Supports; how the cohorts lie in one another; and what is capped.
+    """
     supports = {spec.name: spec.dims for spec in analysis.yields if spec.kind == "support"}
-    return {**supports, **{name: cap.dims for name, cap in caps(analysis).items()}}
+    pairs = {PAIRS: ("cohorts", "cohorts_2")} if analysis.max_cohorts > 1 else {}
+    return {**supports, **pairs, **{name: cap.dims for name, cap in caps(analysis).items()}}
 
 
 def leaving(analysis: Analysis, coords: Coords, aggregator: str) -> dict[str, Shape]:
@@ -106,6 +112,7 @@ def leaving(analysis: Analysis, coords: Coords, aggregator: str) -> dict[str, Sh
             found[f"{record.name}_hidden"] = (shape, np.dtype(np.uint8))
     if aggregator != "none":
         sizes = {dim: len(labels) for dim, labels in coords.items()}
+        sizes["cohorts_2"] = sizes["cohorts"]
         for record in analysis.records:
             if record.grid:
                 sizes[SPANS] = len(spans(sizes[record.grid]))

@@ -135,6 +135,9 @@ class Record:
     partition
         A dimension along which the counts add up to `within`, once for each group (the part of
         a label before the first "|"): hiding one cell alone would hide nothing.
+    contains
+        A dimension, one of its labels and those within it: whoever is counted at one of these is
+        counted at the first.
     grid
         A dimension along which neighbouring cells may be merged on the pool; its counts are
         flows (events, withdrawals), never stocks.
@@ -158,6 +161,7 @@ class Record:
     dims: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     partition: str = ""
+    contains: tuple[str, str, tuple[str, ...]] | None = None
     grid: str = ""
     roster: str = "cell"
     carriers: tuple[str, str] | None = None

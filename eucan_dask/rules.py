@@ -7,13 +7,25 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import xarray as xr
 
+from eucan_dask.bounds import bounds
 from eucan_dask.case import Case, coded, within_cell
 from eucan_dask.complement import complement
 from eucan_dask.insider import half, insider
 from eucan_dask.partial import Cells, Finding, Hidden, PartialSpec, Record
+from eucan_dask.policy import Thresholds
 from eucan_dask.structural import STRUCTURAL
 
-__all__ = ["ON_POOL", "RULES", "TRUSTED", "at_site", "blank", "coarse", "judge", "rule_names"]
+__all__ = [
+    "ON_POOL",
+    "RULES",
+    "TRUSTED",
+    "at_site",
+    "blank",
+    "coarse",
+    "fewest",
+    "judge",
+    "rule_names",
+]
 
 UNKNOWN_LEVELS = ("missing", "other")
 FEWEST = 3  # people of a cohort whose sums a processor may see that is not the analyst
@@ -38,11 +50,16 @@ def min_individuals(
     return coded(few, Hidden.SUPPORT)
 
 
+def fewest(limits: Thresholds) -> int:
+    """Least people of a cohort that a processor may sum."""
+    return min(FEWEST, limits.min_individuals)
+
+
 def few_people(
     case: Case, record: Record, masks: Mapping[str, xr.DataArray]
 ) -> xr.DataArray | None:
     """One or two people are left out of what a processor sums, whatever their values."""
-    least, mask = min(FEWEST, case.thresholds.min_individuals), None
+    least, mask = fewest(case.thresholds), None
     if "cohorts" in record.dims:
         few = xr.DataArray(case.cohort_n < least, dims=("cohorts",))
         mask = coded(few, Hidden.SUPPORT)
@@ -209,6 +226,7 @@ RULES: tuple[Rule, ...] = (
     one_mean,
     min_cell,
     complement,
+    bounds,
 )
 # Where a processor that is not the analyst does: no cell is hidden for its value.
 TRUSTED: tuple[Rule, ...] = (few_people, needed_records, one_mean)
@@ -222,8 +240,9 @@ ON_POOL: tuple[Rule, ...] = (
     min_cell,
     insider,
     complement,
+    bounds,
 )
-RECODING: tuple[Rule, ...] = (insider, complement)  # they change codes given before
+RECODING: tuple[Rule, ...] = (insider, complement, bounds)  # they change codes given before
 
 
 def at_site(aggregator: str) -> tuple[Rule, ...]:
@@ -277,6 +296,7 @@ _MESSAGES = {
     "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
     "insider": "nearly all of it is one site's",
     "complement": "hidden so that no other cell can be computed",
+    "bounds": "cohorts or classes that lie in one another would narrow what is hidden",
 }
 
 
@@ -285,7 +305,7 @@ def _finding(rule: str, record: Record, case: Case, n_hidden: int) -> Finding:
     limit = {
         "min_individuals": limits.min_individuals,
         "min_support": limits.min_individuals,
-        "few_people": min(FEWEST, limits.min_individuals),
+        "few_people": fewest(limits),
         "min_carriers": limits.min_carriers,
         "insider": half(limits.min_cell),
     }.get(rule, limits.min_cell)

@@ -28,6 +28,7 @@ from eucan_dask.ledger import Entry, Ledger
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.masking import covered, masks_of, payload_digest, words_of
 from eucan_dask.opening import decode_opening, encode_opened, is_opening
+from eucan_dask.overlap import Overlap
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.parties import Parties
 from eucan_dask.policy import Policy, Thresholds
@@ -223,6 +224,7 @@ class Site:
             panel=request.panel,
             arrays=labelled(request.coords),
             cohort_n=people.used.sum(axis=0, dtype=np.int64),
+            overlap=Overlap.of_members(people.used),
             thresholds=self.policy.thresholds,
             aggregator=request.roster.aggregator,
             n_rounds=request.round + 1,

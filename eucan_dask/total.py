@@ -14,7 +14,8 @@ from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
 from eucan_dask.errors import Refused
 from eucan_dask.insider import Steps
-from eucan_dask.leaving import CAPPED, LEFT, SPANS, leaving, only_for_gate
+from eucan_dask.leaving import CAPPED, LEFT, PAIRS, SPANS, leaving, only_for_gate
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import (
     VALUE_KINDS,
@@ -170,7 +171,8 @@ def gate_pool(
     n_cohorts = total.sizes.get("cohorts", 0)
     plenty = np.full(n_cohorts, np.iinfo(np.int64).max)  # cohort sizes: each site judged its own
     gridless = [r for r in analysis.records if not r.grid]
-    case = Case(analysis, panel, total, plenty, thresholds)
+    pairs = Overlap(total[PAIRS].values) if PAIRS in total else None
+    case = Case(analysis, panel, total, plenty, thresholds, overlap=pairs)
     masks, findings = judge(case, gridless, ON_POOL)
     looked_at = [name for name in only_for_gate(analysis) if name in total]
     for record in gridless if looked_at else ():

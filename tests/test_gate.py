@@ -20,6 +20,7 @@ from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
 from eucan_dask.errors import Invalid, Refused
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, PartialSpec, Record, Release, labelled
 from eucan_dask.policy import Thresholds
@@ -57,6 +58,8 @@ def case(
         if spec.name in arrays:
             ds[spec.name] = (spec.dims, np.asarray(arrays[spec.name], spec.dtype))
     n = np.array(cohort_n or [1000] * len(cohorts))
+    apart = Overlap(np.diag(n) + n[:, np.newaxis] * ~np.eye(n.size, dtype=bool))
+    options = {"overlap": apart, **options}
     return Case(analysis, panel, ds, n, limits or thresholds(K), **options)
 
 

@@ -18,7 +18,7 @@ from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
 from eucan_dask.errors import Refused
 from eucan_dask.insider import Steps, capped, half, largest_part, others_hold
-from eucan_dask.leaving import caps, leaving, spans
+from eucan_dask.leaving import PAIRS, caps, leaving, only_for_gate, spans
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden
 from eucan_dask.policy import Thresholds
@@ -46,6 +46,8 @@ def pool(
             if spec.kind != "evidence"
         }
         arrays |= capped(analysis, arrays, limits.min_cell)
+        if PAIRS in only_for_gate(analysis):
+            arrays[PAIRS] = xr.DataArray([[1000]])  # one cohort
         for name, array in arrays.items():
             sums[name] = sums.get(name, 0) + array.values
     assert {n: a.shape for n, a in sums.items()} == {

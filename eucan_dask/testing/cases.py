@@ -15,6 +15,7 @@ from eucan_dask.block import evaluate
 from eucan_dask.case import Case
 from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, Release, indexed, labelled
 from eucan_dask.policy import KINDS, TIERS, Policy, Thresholds
@@ -134,6 +135,7 @@ def release_of(
         panel=case.panel,
         arrays=labelled(request.coords),
         cohort_n=ready["individual_cohort"].values.sum(axis=0, dtype=np.int64),
+        overlap=Overlap.of_members(ready["individual_cohort"].values),
         thresholds=limits,
         aggregator=request.roster.aggregator,
         n_rounds=request.round + 1,

@@ -117,7 +117,6 @@ def test_allele_frequency__one_missing_call() -> None:
     assert safe(found["variant_n_expected"][0, 0] - found["variant_n_called"][0, 0])
 
 
-@pytest.mark.xfail(strict=True, reason="cells are not compared between cohorts of a request")
 def test_allele_frequency__a_cohort_less_one_inside_it() -> None:
     """Everybody and the 60 under 50: the 30 others, one of whom carries the allele."""
     ages = [40.0] * 60 + [70.0] * 30
