@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
 from eucan_dask.cohort import Cohort, known, membership
+from eucan_dask.effect import check_effect
 from eucan_dask.errors import Invalid, unknown
 
 __all__ = ["AnalysisSet", "analysis_set"]
@@ -36,11 +37,20 @@ def analysis_set(
     analysis: Analysis,
     cohorts: tuple[Cohort, ...],
     complete: tuple[str, ...],
+    *,
+    least: int = 0,
 ) -> AnalysisSet:
     """Who takes part: members by the criteria whose needed fields are known.
 
+    Parameters
+    ----------
+    least
+        A criterion decides about nobody or at least so many people; below 2 nothing is looked at.
+
     Raises
     ------
+    Refused
+        If a field or gene that a cohort names decides about few of its people.
     Invalid
         If the store lacks a field the analysis, a cohort or `complete` names.
     """
@@ -52,6 +62,7 @@ def analysis_set(
             names = [str(v).removeprefix("individual_") for v in ds.data_vars]
             raise unknown("field", short, names, where=analysis.name)
     criteria = membership(ds, cohorts)
+    check_effect(ds, cohorts, least=least)
     eligible = analysis.prepare(ds)["individual_eligible"].values.copy()
     for name in complete:
         eligible &= known(ds, name)

@@ -262,7 +262,8 @@ class Site:
     def _analysis_set(self, request: Request) -> AnalysisSet:
         question = (request.analysis, request.cohorts, request.complete)  # the same in every block
         if self._set is None or self._set.question != question:
-            self._set = analysis_set(self.store.dataset(), *question)
+            least = self.policy.thresholds.min_cohort_difference
+            self._set = analysis_set(self.store.dataset(), *question, least=least)
         return self._set
 
     def _compute(self, request: Request, people: AnalysisSet) -> Partial:
