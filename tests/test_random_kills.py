@@ -47,7 +47,7 @@ AGGREGATORS = ("none", "masked")
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run that nobody killed left, what ledgers remember of it, and how many answers it took."""
+    """What a run nobody killed left, what ledgers remember of it, and how many answers it took."""
 
     tables: dict[str, bytes]
     remembered: dict[str, set[tuple[object, ...]]]

@@ -15,8 +15,9 @@ from eucan_dask.clusters import Cluster
 from eucan_dask.exposure import charge
 from eucan_dask.job import read_job
 from eucan_dask.registry import registry
-from eucan_dask.rules import rule_names
+from eucan_dask.rules import ON_POOL, at_site
 from eucan_dask.site import Site
+from eucan_dask.structural import STRUCTURAL
 from tests.cli.commands import CENTRES, JOBS, Cli, console, refusal, tree
 
 HEAD = """
@@ -160,10 +161,12 @@ def test_explain__computes_nothing(
     kind = registry()[path.stem]
     for spec in kind.yields:
         assert (f"leaves: {spec.name} " in answer.out) == spec.leaves, spec.name
-    for word in (*rule_names(), *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
+        assert (f"tested: {spec.name} " in answer.out) == (not spec.leaves), spec.name
+    rules = [rule.__name__ for rule in (*STRUCTURAL, *at_site("none"), *ON_POOL)]
+    for word in (*rules, *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
         assert word in answer.out
     (question,) = read_job(path).questions
-    told = f"exposure: {charge(question.analysis, question.panel):,.0f} numbers about variants"
+    told = f"exposure: {charge(question.analysis, question.panel):g} / n for each person"
     assert (told in answer.out) == ("exposure:" in answer.out) == bool(question.panel.variants)
 
 
