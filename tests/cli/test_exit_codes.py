@@ -44,7 +44,6 @@ def test_refused__purpose(personal: Path, tmp_path: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("parts", "options", "rule", "remedy"),
     [
-        ((SUMMARY,), ("--aggregator", "masked"), "aggregator", 'offers aggregator = "none"'),
         (
             (PANEL.replace("step = 30", "step = 1"), SURVIVAL),
             (),
@@ -52,7 +51,7 @@ def test_refused__purpose(personal: Path, tmp_path: Path, cli: Cli) -> None:
             "a grid of at least 7 days",
         ),
     ],
-    ids=["aggregator", "grid"],
+    ids=["grid"],
 )
 def test_refused__by_rule(
     parts: tuple[str, ...],
