@@ -191,9 +191,8 @@ def check_gate(case: Example, some: People, rng: np.random.Generator) -> None:
         for record in case.analysis.records:
             hidden = release.arrays[f"{record.name}_hidden"]
             for name in record.variables:
-                labels = (
-                    {record.partition: case.coords[record.partition]} if record.partition else {}
-                )
+                along = record.partition
+                labels = {along: case.coords[along]} if along else {}
                 assert_safe(
                     specs[name], record.dims, hidden, release.arrays, least, labels, zeros=zeros
                 )
@@ -257,9 +256,8 @@ def check_wire(case: Example, some: People, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(back.arrays[name], values)
     asked = wire.decode_request(question, [public_hex(key.public_key())])
     assert asked.question == request.question
-    partial = Partial(xr.Dataset())
     try:
-        wire.encode_release(partial, key, digest=digest)  # type: ignore[arg-type]
+        wire.encode_release(Partial(xr.Dataset()), key, digest=digest)  # type: ignore[arg-type]
     except Invalid:
         return
     raise AssertionError("a Partial was encoded")
