@@ -166,6 +166,7 @@ class Site:
             self.name, request.run, request.round, request.analysis.name, status="refused"
         )
         try:
+            self.parties.check(request, self.name)
             release = self._release(request, blank)
             if request.roster.aggregator == "masked":
                 release = self._masked(request, release, digest)
@@ -178,7 +179,6 @@ class Site:
 
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
-        self.parties.check(request, self.name)
         allowed(request, self.policy, self.name)
         chain = (request.question, *history_digests(request))
         self.ledger.check_rounds(request.question, chain[1:])

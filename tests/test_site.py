@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eucan_dask import wire
+from eucan_dask import message, wire
 from eucan_dask.admission import allowed
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
@@ -27,6 +27,8 @@ from eucan_dask.errors import Invalid, Refused, Unavailable
 from eucan_dask.init import init_site
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release
+from eucan_dask.policy import Policy
+from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import Request, Roster
 from eucan_dask.site import Site
 from eucan_dask.store.edit import withdraw
@@ -36,9 +38,11 @@ from eucan_dask.versions import code_digest
 from tests.asking import admit, encoded, put
 from tests.simulated import edit, make_site, make_store
 
+RECOMMENDED = "eucan_dask/policies/recommended.toml"
 SEX = CohortSummary(fields=(SummaryField(field="sex", levels=("female", "male")),))
 COX = CoxRegression(terms=(Term(field="age_at_diagnosis"),))
 GRID = Panel(times=tuple(float(t) for t in range(0, 3600, 90)))
+POOL = pool_of(Policy.read(Path(__file__).parents[1] / RECOMMENDED).thresholds)
 N = 200
 RUNS = itertools.count()  # one run stands for one question
 
@@ -108,8 +112,7 @@ def rule(site: Site | Path, request: Request) -> str:
         ({}, {"purpose": "DUO:0000011"}, "allow.purposes"),
         ({"tiers": '["registered"]'}, {}, "allow.tiers"),
         ({"aggregators": '["masked"]'}, {}, "allow.aggregators"),
-        ({}, {"roster": Roster(("a",), "masked")}, "aggregator"),
-        ({}, {"roster": Roster(("a",), "trusted")}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "aggregator"),
         ({"counts": '"registered"'}, {}, "tiers"),
         ({"counts": '"registered"'}, {"tier": "registered"}, "released"),
         ({"counts": '"registered"'}, {"tier": "controlled"}, "released"),
@@ -173,7 +176,7 @@ def test_answer__a_wrong_question_is_invalid_not_refused(directory: Path) -> Non
 
 
 def test_answer__what_is_no_request_is_invalid(directory: Path) -> None:
-    for raw in (b"", b"x" * 100, wire.MAGIC):
+    for raw in (b"", b"x" * 100, message.MAGIC):
         with pytest.raises(Invalid):
             Site(directory).answer(raw)
 
