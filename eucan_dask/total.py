@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
 from eucan_dask.errors import Refused
-from eucan_dask.insider import Steps
-from eucan_dask.leaving import CAPPED, LEFT, PAIRS, SPANS, leaving, only_for_gate
+from eucan_dask.grid import merge_record
+from eucan_dask.leaving import PAIRS, leaving, only_for_gate
 from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import (
@@ -29,7 +28,7 @@ from eucan_dask.partial import (
 from eucan_dask.policy import Thresholds
 from eucan_dask.rules import ON_POOL, judge
 
-__all__ = ["bounded", "combine", "from_sums", "gate_pool", "merge_grid"]
+__all__ = ["bounded", "combine", "from_sums", "gate_pool"]
 
 
 def bounded(analysis: Analysis, record: Record) -> PartialSpec | None:
@@ -197,86 +196,5 @@ def gate_pool(
             out[name] = xr.where(mask > 0, 0, total[name]).transpose(*dims)
     for record in analysis.records:
         if record.grid:
-            _merge_record(analysis, out, record, thresholds.min_cell)
+            merge_record(analysis, out, record, thresholds.min_cell, pairs)
     return out.drop_vars(looked_at)
-
-
-def _merge_record(analysis: Analysis, total: xr.Dataset, record: Record, least: int) -> None:
-    """Merge the flows of a record along its grid; a record it needs takes it down whole."""
-    flows = list(record.variables)
-    stacked = np.stack([total[name].transpose(..., record.grid).values for name in flows])
-    dims = tuple(d for d in total[flows[0]].dims if d != record.grid)
-    within = next(s for s in analysis.yields if s.name == flows[0]).within
-    people = total[within].transpose(*dims).values.reshape(-1)
-    needed = np.zeros(people.shape, np.uint8)
-    for name in record.needs:
-        needed = np.maximum(needed, total[f"{name}_pool_hidden"].transpose(*dims).values.ravel())
-    flat = stacked.reshape(len(flows), -1, stacked.shape[-1])
-    codes = np.zeros(flat.shape[1:], np.uint8)
-    steps = _steps(total, record, dims, least)
-    for row in range(flat.shape[1]):
-        n = int(people[row])
-        flat[:, row], codes[row] = merge_grid(flat[:, row], n, least, steps=steps[row])
-        if needed[row]:
-            flat[:, row], codes[row] = 0, needed[row]
-    dims = (*dims, record.grid)
-    for i, name in enumerate(flows):
-        merged = xr.DataArray(flat[i].reshape(stacked.shape[1:]), dims=dims)
-        total[name] = merged.transpose(*total[name].dims)
-    total[f"{record.name}_pool_hidden"] = (dims, codes.reshape(stacked.shape[1:]))
-
-
-def _steps(
-    total: xr.Dataset, record: Record, dims: tuple[Any, ...], least: int
-) -> Sequence[Steps | None]:
-    """What each row of a record's grid may show to the sites that add to it; None: anything."""
-    n_rows = math.prod(total.sizes[dim] for dim in dims)
-    if record.name + LEFT not in total:
-        return [None] * n_rows
-    stacked = [
-        total[name + CAPPED].transpose(*dims, record.grid, SPANS).values
-        for name in record.variables
-    ]
-    n_points, n_spans = stacked[0].shape[-2:]
-    stretches = np.stack(stacked).reshape(len(stacked), n_rows, n_points, n_spans)
-    left = total[record.name + LEFT].transpose(*dims, record.grid).values.reshape(n_rows, n_points)
-    return [Steps.of(stretches[:, row], left[row], least) for row in range(n_rows)]
-
-
-def merge_grid(
-    flows: NDArray[np.int64], people: int, least: int, *, steps: Steps | None = None
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Neighbouring grid steps merged until every flow is zero or at least `least`.
-
-    Parameters
-    ----------
-    flows
-        Counts (F, T) leaving the risk set at each grid point: events, withdrawals.
-    people
-        Size of the risk set at the start.
-    steps
-        Which merged steps leave enough without any one site's part; None where sites are not asked.
-
-    Returns
-    -------
-    The flows, each counted at the last grid point of its merged step, and codes (T,): `SHOWN` at
-    that point, `MERGED` before it, `TAIL` past the last step that could be closed with nobody, or
-    at least `least`, left.
-    """
-    merged = np.zeros_like(flows)
-    codes = np.full(flows.shape[1], Hidden.MERGED, np.uint8)
-    running, first = np.zeros(flows.shape[0], np.int64), 0
-    for j in range(flows.shape[1]):
-        running += flows[:, j]
-        enough = bool(((running == 0) | (running >= least)).all())
-        if enough and (steps is None or steps.closes(first, j, running)):
-            merged[:, j], codes[j] = running, Hidden.SHOWN
-            running[:], first = 0, j + 1
-    while (codes == Hidden.SHOWN).any():
-        last, left = int(np.flatnonzero(codes == Hidden.SHOWN)[-1]), people - int(merged.sum())
-        if left == 0 or (left >= least and (steps is None or steps.ends(last))):
-            break
-        merged[:, last], codes[last] = 0, Hidden.MERGED
-    shown = np.flatnonzero(codes == Hidden.SHOWN)
-    codes[(shown[-1] + 1 if shown.size else 0) :] = Hidden.TAIL
-    return merged, codes

@@ -304,7 +304,7 @@ def test_gate__levels_of_nested_cohorts() -> None:
     women = [t for t in every((6, 6, 6)) if t.sum() == sizes[1]]
     rng = np.random.default_rng(0)
     groups = defaultdict(list)
-    for i in rng.permutation(len(men) * len(women))[:400]:
+    for i in rng.permutation(len(men) * len(women))[:150]:
         own, other = men[i // len(women)], women[i % len(women)]
         counts = np.stack([own + other, own])
         found = judged(

@@ -17,6 +17,7 @@ from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
 from eucan_dask.errors import Refused
+from eucan_dask.grid import Flows, merge_grid
 from eucan_dask.insider import Steps, capped, half, largest_part, others_hold
 from eucan_dask.leaving import PAIRS, caps, leaving, only_for_gate, spans
 from eucan_dask.panel import Panel
@@ -24,17 +25,22 @@ from eucan_dask.partial import Hidden
 from eucan_dask.policy import Thresholds
 from eucan_dask.terms import Term
 from eucan_dask.testing.cases import thresholds
-from eucan_dask.total import from_sums, gate_pool, merge_grid
+from eucan_dask.total import from_sums, gate_pool
 
 K = 10
 ONE_GENE = Panel(genes=("TP53",))
 
 
 def pool(
-    analysis: Analysis, panel: Panel, sites: list[dict[str, object]], limits: Thresholds
+    analysis: Analysis,
+    panel: Panel,
+    sites: list[dict[str, object]],
+    limits: Thresholds,
+    *,
+    n_cohorts: int = 1,
 ) -> xr.Dataset:
     """The gate's answer where sites send these arrays, others zero, and what they cap of them."""
-    coords = analysis.coords(panel, ("c",))
+    coords = analysis.coords(panel, tuple(f"c{i}" for i in range(n_cohorts)))
     sums: dict[str, np.ndarray] = {}
     for site in sites:
         arrays = {
@@ -47,7 +53,7 @@ def pool(
         }
         arrays |= capped(analysis, arrays, limits.min_cell)
         if PAIRS in only_for_gate(analysis):
-            arrays[PAIRS] = xr.DataArray([[1000]])  # one cohort
+            arrays[PAIRS] = xr.DataArray(np.full((n_cohorts, n_cohorts), 1000))  # apart
         for name, array in arrays.items():
             sums[name] = sums.get(name, 0) + array.values
     assert {n: a.shape for n, a in sums.items()} == {
@@ -115,6 +121,8 @@ def test_insider__no_site_can_tell_the_others_from_a_code(k: int, *, zeros: bool
         if code:
             left.setdefault((own, code), set()).add(sum(others))
     assert {code for _, code in left} == {Hidden.LOW, Hidden.HIGH, Hidden.INSIDER}
+    for code in (Hidden.LOW, Hidden.HIGH, Hidden.INSIDER):  # who is no site sees the code alone
+        assert len(set(parts[codes == code].sum(axis=1).tolist())) >= k - 1
     assert min(map(len, left.values())) >= k // 2
     shown = parts[codes == 0]
     rest = shown.sum(axis=1) - shown.max(axis=1)
@@ -164,6 +172,27 @@ def test_complement__hidden_cells_are_not_all_of_one_site() -> None:
 def test_complement__enough_of_the_others_is_among_them() -> None:
     """Nine and nine, of which no site has more than three each: 18 less 6 is left."""
     assert levels(*[[50, 40, 3, 3]] * 3) == [0, 0, Hidden.COMPLEMENT, Hidden.COMPLEMENT]
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_complement__two_cells_or_more_and_half_a_cell_of_others_are_hidden(*, zeros: bool) -> None:
+    """Every table of two sites over three levels, as if each were a cohort."""
+    k, own = 4, [(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)]
+    pairs = list(product(own, own))
+    one, other = (np.array([pair[i] for pair in pairs]) for i in (0, 1))
+    found = pool(
+        CohortSummary(fields=(SummaryField(field="f", levels=("a",)),)),
+        Panel(),
+        [{"level_n_individuals": x, "cohort_n_individuals": x.sum(axis=1)} for x in (one, other)],
+        thresholds(k, zeros=zeros),
+        n_cohorts=len(pairs),
+    )
+    hidden = found["summary_pool_hidden"].values > 0
+    some = hidden.any(axis=1)
+    assert 0 < some.sum() < len(pairs)
+    assert (hidden.sum(axis=1)[some] >= 2).all()
+    for theirs in (one, other):
+        assert ((theirs * hidden).sum(axis=1)[some] >= k // 2).all()
 
 
 # --- cells that numbers can be solved for ---
@@ -287,7 +316,9 @@ def test_merge_grid__leaves_half_a_cell_without_any_site(
             stretches[:, t, j] = np.minimum(part, half(k)).sum(axis=0)
     left = people[:, np.newaxis] - flows.sum(axis=1).cumsum(axis=1)
     steps = Steps.of(stretches, np.minimum(left, half(k)).sum(axis=0), k)
-    merged, codes = merge_grid(flows.sum(axis=0), int(people.sum()), k, steps=steps)
+    together = Flows(flows.sum(axis=0), int(people.sum()), steps)
+    codes = merge_grid([together], k)
+    merged = together.merged(codes)
     start = 0
     for point in np.flatnonzero(codes == Hidden.SHOWN):
         own = flows[:, :, start : point + 1].sum(axis=2)
