@@ -327,7 +327,7 @@ def edge_of_cell(directory: Path) -> Strength:
 
     def probe(analyst: Analyst, rank: int) -> Hashable:
         for smaller, larger in cell_questions(rank):
-            if fitted(analyst, smaller, model, Panel()):
+            if fitted(analyst, smaller, model, Panel()) == ("min_cell_of_terms",):
                 if not fitted(analyst, larger, model, Panel()):
                     return True
         return False
