@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ __all__ = [
 
 Bool = NDArray[np.bool_]
 EVERYTHING = "*"
+LEFT_OUT = "left out"
 SHAPE = 16
 
 
@@ -86,6 +88,7 @@ class Trial:
     seen: dict[str, Verdict] = field(default_factory=dict)
     withdrawn: Bool | None = None
     held_out: Bool | None = None
+    left_out: list[Bool] = field(default_factory=list)
 
     def verdict(self, box: Box, family: Family, members: Bool, allowed: Bool) -> Verdict:
         """What becomes of a membership in a family; one that was released is free."""
@@ -122,8 +125,18 @@ class Trial:
             self.added.append((family.name, self.grown[family.name].add(seen, shape=shape)))
         self.known[family.name, set_tag(box, members)] = shape
 
+    def is_left_out(self, box: Box, members: Bool) -> bool:
+        """Whether people who differ by few from these were left out for being few: a no stays."""
+        held = (read_set(box, tag, self.n_people) for tag in box.items(LEFT_OUT, b""))
+        return any((one ^ members).sum() < self.least for one in chain(self.left_out, held))
+
     def write(self, box: Box) -> None:
         """Write what was added."""
+        noted = set(box.items(LEFT_OUT, b""))
+        for few in self.left_out:
+            if set_tag(box, few) not in noted:
+                noted.add(keep_set(box, few))
+                box.append(LEFT_OUT, b"", set_tag(box, few))
         for name, column in self.added:
             tag = Family(name).tag(box)
             box.put("family", tag, name.encode())
@@ -141,7 +154,7 @@ class Trial:
         for kind, people in (("withdrawn", self.withdrawn), ("held out", self.held_out)):
             if people is not None:
                 box.put(kind, b"", np.packbits(people).tobytes())
-        if self.known or self.withdrawn is not None:
+        if self.known or self.left_out or self.withdrawn is not None:
             box.raise_version()
 
     def written(self, version: int) -> None:

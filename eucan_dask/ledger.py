@@ -131,8 +131,14 @@ class Ledger(Memory):
                 self.count_refusal(ask.asker)
             raise
 
-    def record(self, decision: Decision, entry: Entry) -> None:
+    def record(self, decision: Decision, entry: Entry | None) -> None:
         """Record an answer: all of it or, on any error, nothing.
+
+        Parameters
+        ----------
+        entry
+            None if a rule refused after looking at these people: that is an answer too, and people
+            who differ by few are to get the same.
 
         Raises
         ------
@@ -150,15 +156,19 @@ class Ledger(Memory):
                 decision = again
             trial = decision.trial
             trial.write(box)
-            rows = self.people.rows(box, ask.individuals)
-            sets = _in_rows(decision.used, rows, trial.n_people)
-            if ask.budget is not None:
-                pay(box, ask.budget, sets)
-            if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
-                keep_way(box, ask.summands, ask.way)
-            self._tell(box, ask, entry, sets)
+            if entry is not None:
+                self._released(box, ask, entry, decision.used)
             version = box.version
         trial.written(version)
+
+    def _released(self, box: Box, ask: Ask, entry: Entry, used: Bool) -> None:
+        """Charge what left, note its way, and tell the steward."""
+        sets = _in_rows(used, self.people.rows(box, ask.individuals), self.people.count(box))
+        if ask.budget is not None:
+            pay(box, ask.budget, sets)
+        if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
+            keep_way(box, ask.summands, ask.way)
+        self._tell(box, ask, entry, sets)
 
     def summary(self) -> list[dict[str, object]]:
         """What was released: when, which run and analysis, to whom, on how many people."""

@@ -209,9 +209,12 @@ class Site:
             "n_tasks": self.cluster.n_tasks - tasks,
             "seconds": math.ceil(time.perf_counter() - start),
         }
-        release = gate.release(
-            partial, policy=self.policy, case=case, template=replace(blank, header=header)
-        )
+        template = replace(blank, header=header)
+        try:
+            release = gate.release(partial, policy=self.policy, case=case, template=template)
+        except Refused:
+            self.ledger.record(decision, None)  # that these people are too few is an answer
+            raise
         self.ledger.record(decision, self._entry(request))
         if means is not None:
             self.ledger.remember_means(ids, people.used, means.few)

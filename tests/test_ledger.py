@@ -216,10 +216,26 @@ def test_decide__nor_what_adds_up_to_them(ledger: Ledger) -> None:
     assert ask(ledger, FIRST | ~FIRST, summand="survival", shape="0, 30, 60").all()
 
 
-def test_decide__small_cohorts_are_neither_compared_nor_recorded(ledger: Ledger) -> None:
-    ask(ledger, members(*range(9)))
-    ask(ledger, members(*range(10)))
-    assert [row["n_individuals"] for row in ledger.summary()] == [10]
+def test_decide__left_out_stays_left_out_with_a_person_more(ledger: Ledger) -> None:
+    """Nine are too few; were ten answered, the tenth would be known to belong to them."""
+    assert ask(ledger, members(*range(9))).sum() == 9  # the gate leaves them out
+    assert not ask(ledger, members(*range(10))).any()
+    assert not ask(ledger, members(*range(15))).any()  # by six from fifteen, by five from ten
+    assert ledger.summary() == []
+    assert ask(ledger, members(*range(40))).sum() == 40
+
+
+def test_decide__few_of_an_answered_cohort_are_answered_as_it_was(ledger: Ledger) -> None:
+    """The other way round: ten were answered, and without one of them it is no other answer."""
+    first = ask(ledger, members(*range(10)))
+    np.testing.assert_array_equal(ask(ledger, members(*range(9))), first)
+    assert ask(ledger, members(*range(20, 29))).sum() == 9  # nobody near was answered
+
+
+def test_record__what_a_rule_refused_is_told_to_nobody_but_remembered(ledger: Ledger) -> None:
+    ledger.record(ledger.decide(question(FIRST)), None)
+    assert ledger.summary() == []
+    np.testing.assert_array_equal(ask(ledger, members(*range(49)))[:, 0], FIRST)
 
 
 def test_decide__fewer_people_than_may_be_told_apart_are_answered_on_nobody(

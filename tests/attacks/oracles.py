@@ -288,8 +288,10 @@ def edge_of_size(directory: Path) -> Strength:
         return any(a < LEAST <= b for a, b in pairs)
 
     def probe(analyst: Analyst, rank: int) -> Hashable:
-        for smaller, larger in size_questions(rank):
-            if count(analyst, smaller)[0].n is None and count(analyst, larger)[0].n is not None:
+        for number, (smaller, larger) in enumerate(size_questions(rank)):
+            order = (smaller, larger) if number % 2 else (larger, smaller)
+            shown = {one is larger: count(analyst, one)[0].n is not None for one in order}
+            if shown[True] and not shown[False]:
                 return True
         return False
 
@@ -327,7 +329,7 @@ def edge_of_cell(directory: Path) -> Strength:
 
     def probe(analyst: Analyst, rank: int) -> Hashable:
         for smaller, larger in cell_questions(rank):
-            if fitted(analyst, smaller, model, Panel()):
+            if fitted(analyst, smaller, model, Panel()) == ("min_cell_of_terms",):
                 if not fitted(analyst, larger, model, Panel()):
                     return True
         return False

