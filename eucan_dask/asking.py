@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -12,8 +13,9 @@ from eucan_dask.accounts import Budget
 from eucan_dask.analysis import parameters
 from eucan_dask.exposure import charge
 from eucan_dask.ledger import Ask
-from eucan_dask.policy import Policy
+from eucan_dask.policy import TIERS, Policy
 from eucan_dask.request import Request
+from eucan_dask.transcript import Evaluation
 from eucan_dask.ways import Way
 
 __all__ = ["asking", "membership_note"]
@@ -27,8 +29,9 @@ def asking(
     criteria: NDArray[np.bool_],
     eligible: NDArray[np.bool_],
     asker: str = "",
+    freeze: str = "",
 ) -> Ask:
-    """What the ledger is asked; parameters as of `Ask`."""
+    """What the ledger is asked about the data of a freeze; parameters as of `Ask`."""
     analysis, thresholds = request.analysis, policy.thresholds
     return Ask(
         individuals=individuals,
@@ -44,6 +47,7 @@ def asking(
         max_refusals=policy.max_refusals,
         budget=None if policy.public else _budget(request, policy),
         way=None if policy.public else Way.of(request.roster.aggregator, request.roster.sites),
+        evaluation=None if policy.public else _evaluation(request, freeze),
     )
 
 
@@ -59,6 +63,32 @@ def _budget(request: Request, policy: Policy) -> Budget | None:
         cap=policy.max_exposure[request.tier],
         charged=charged,
         question=json.dumps(question, sort_keys=True),
+        above={tier: policy.max_exposure[tier] for tier in TIERS[TIERS.index(request.tier) + 1 :]},
+    )
+
+
+def _evaluation(request: Request, freeze: str) -> Evaluation | None:
+    """What the state of a fit costs; None where there is no model.
+
+    Nor where missing dosages are imputed: only that depends on the state, and `one_mean` looks at
+    it. What says when to stop is left out, as an honest fit asked again is the same.
+    """
+    analysis, roster = request.analysis, request.roster
+    p = analysis.n_parameters(request.panel)
+    if not p or analysis.imputes:
+        return None
+    given = {n: v for n, v in parameters(analysis).items() if n not in analysis.stopping}
+    together = roster.aggregator != "none"
+    sites = roster.sites if together else ()
+    digest = hashlib.sha256()
+    for name, values in sorted((request.state() or {}).items()):
+        digest.update(f"{name} {values.dtype.str} {values.shape} ".encode() + values.tobytes())
+    about = [analysis.name, analysis.version, given, request.panel.to_json(), freeze]
+    place = [*about, roster.aggregator, sites, digest.hexdigest()]
+    return Evaluation(
+        place=json.dumps(place, sort_keys=True),
+        numbers=p * (p + 3) / 2,
+        n_sites=len(roster) if together else 1,
     )
 
 

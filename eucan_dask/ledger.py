@@ -17,6 +17,7 @@ from eucan_dask.families import Families, Trial, keep_set
 from eucan_dask.memory import Memory
 from eucan_dask.people import People
 from eucan_dask.settling import Settling
+from eucan_dask.transcript import Evaluation, check_transcript, keep_transcript
 from eucan_dask.vault import Box, Vault
 from eucan_dask.ways import Way, check_way, keep_way
 
@@ -56,6 +57,8 @@ class Ask:
         What the answer says about variants; None charges nothing.
     way
         How the sums leave; None remembers nothing of it.
+    evaluation
+        Of a fit: what its state costs; None charges nothing.
     """
 
     individuals: Sequence[str]
@@ -70,6 +73,7 @@ class Ask:
     max_refusals: int = 1_000_000
     budget: Budget | None = None
     way: Way | None = None
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,8 @@ class Ledger(Memory):
         ------
         Refused
             If a cohort comes too near to what was released, in its people or its shape, the asker
-            was refused too often before, a person's exposure would pass its cap, or the sums were
-            given in another way.
+            was refused too often before, a person's exposure would pass its cap, fits would tell
+            more numbers than there are people, or the sums were given in another way.
         """
         try:
             with self.vault.open() as box:
@@ -166,6 +170,8 @@ class Ledger(Memory):
         sets = _in_rows(used, self.people.rows(box, ask.individuals), self.people.count(box))
         if ask.budget is not None:
             pay(box, ask.budget, sets)
+        if ask.evaluation is not None:
+            keep_transcript(box, ask.evaluation, ask.summands, sets)
         if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
             keep_way(box, ask.summands, ask.way)
         self._tell(box, ask, entry, sets)
@@ -185,8 +191,11 @@ class Ledger(Memory):
         used = np.zeros_like(ask.criteria)
         for number in range(ask.criteria.shape[1]):
             used[:, number] = settling.cohort(number)[rows]
+        sets = _in_rows(used, rows, trial.n_people)
         if ask.budget is not None:
-            price(box, ask.budget, _in_rows(used, rows, trial.n_people))
+            price(box, ask.budget, sets)
+        if ask.evaluation is not None:
+            check_transcript(box, ask.evaluation, ask.summands, sets)
         return Decision(ask, used, version, trial)
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:

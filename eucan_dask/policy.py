@@ -95,6 +95,8 @@ class Policy:
         For each tier, most that all answers about variants may say about one person.
     analyses, purposes, tiers, aggregators
         What may be asked, by name; "*" among the analyses allows every one.
+    controlled_aggregators
+        Who may add up numbers of variants in the tier `controlled`.
     kind_tier
         Least tier for each kind of analysis.
     """
@@ -110,6 +112,7 @@ class Policy:
     purposes: tuple[str, ...]
     tiers: tuple[str, ...]
     aggregators: tuple[str, ...]
+    controlled_aggregators: tuple[str, ...]
     kind_tier: tuple[tuple[str, str], ...]
     public: bool
 
@@ -149,11 +152,15 @@ class Policy:
         limits, exposure = _limits(top, where)
         allow = config.check(
             top["allow"],
-            dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
+            dict.fromkeys(
+                ("analyses", "purposes", "tiers", "aggregators", "controlled_aggregators"),
+                config.Key(list),
+            ),
             where=f"{where} [allow]",
         )
         _among(allow["tiers"], TIERS, f"{where} [allow] tiers")
-        _among(allow["aggregators"], AGGREGATORS, f"{where} [allow] aggregators")
+        for name in ("aggregators", "controlled_aggregators"):
+            _among(allow[name], AGGREGATORS, f"{where} [allow] {name}")
         tiers = config.check(
             top["tiers"],
             dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
@@ -167,6 +174,7 @@ class Policy:
             purposes=tuple(map(str, allow["purposes"])),
             tiers=tuple(map(str, allow["tiers"])),
             aggregators=tuple(map(str, allow["aggregators"])),
+            controlled_aggregators=tuple(map(str, allow["controlled_aggregators"])),
             kind_tier=tuple(tiers.items()),
             public=top["public"],
         )

@@ -192,6 +192,7 @@ class Site:
                 criteria=people.criteria,
                 eligible=people.eligible,
                 asker=self.parties.name_of(request.asker),
+                freeze=self.store.manifest.digest,
             )
         )
         people = replace(people, used=decision.used)

@@ -109,7 +109,7 @@ ANALYSIS_SIDE = those(
 )
 LEDGER = (
     *("ledger", "leverage", "families", "settling", "withdrawal", "accounts"),
-    *("memory", "people", "vault", "asking", "steward"),
+    *("memory", "people", "vault", "asking", "steward", "transcript"),
 )
 FORBIDDEN_TO_ANALYSES = (
     "gate",

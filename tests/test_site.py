@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eucan_dask import message, wire
+from eucan_dask import message
 from eucan_dask.admission import allowed
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression

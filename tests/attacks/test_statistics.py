@@ -464,7 +464,7 @@ def test_a5_betas(tmp_path: Path) -> None:
     "A5 betas, tier named by the analyst",
     learned="the same, by an analyst who calls the question controlled",
     measure="correlation over members of the trait with the sum of dosage times beta",
-    stopped_by="nothing: the tier is a word of the request, not of who asks",
+    stopped_by="asker: tiers are granted to keys; controlled only under trusted and masked",
 )
 def named_tier_attack(directory: Path) -> Strength:
     found = scanned(directory)
@@ -478,7 +478,8 @@ def named_tier_attack(directory: Path) -> Strength:
 
 def test_a5_tier_named_by_the_analyst(tmp_path: Path) -> None:
     found = named_tier_attack.strength(tmp_path)
-    judge(found, works=0.85, allowed=0.2, waits="whoever asks names the tier")
+    judge(found, works=0.85, allowed=0.2)
+    assert scanned(tmp_path)["controlled"].rules == {"tiers"}
 
 
 @attack(
@@ -784,7 +785,7 @@ def test_crafted_state__one_person(tmp_path: Path) -> None:
     "crafted state, many runs",
     learned="everybody's age and body-mass index, from sums at the attacker's coefficients",
     measure="share of people rebuilt to a tenth of a standard deviation in both; 0.1 by chance",
-    stopped_by="nothing: totals of former rounds are believed, and runs are not added up",
+    stopped_by="transcript: all runs together tell at most a number a person",
     tolerance=0.1,
 )
 def many_runs_attack(directory: Path) -> Strength:
@@ -810,7 +811,7 @@ def many_runs_attack(directory: Path) -> Strength:
 
 def test_crafted_state__many_runs(tmp_path: Path) -> None:
     found = many_runs_attack.strength(tmp_path)
-    judge(found, works=0.5, allowed=0.3, waits="a site believes totals, and forgets former runs")
+    judge(found, works=0.5, allowed=0.3)
 
 
 # --- curves, bins and catalogues ---
