@@ -31,7 +31,8 @@ def pack(header: Mapping[str, Any], arrays: Arrays, *, width: int = 0) -> bytes:
     Parameters
     ----------
     width
-        Bytes the header takes at least, filled with spaces: its length then tells nothing.
+        Bytes the header takes at least, the list of arrays aside, filled with spaces: its length
+        then tells nothing.
     """
     table, parts = [], []
     for name in sorted(arrays):
@@ -43,7 +44,7 @@ def pack(header: Mapping[str, Any], arrays: Arrays, *, width: int = 0) -> bytes:
     text = json.dumps(
         {**header, "arrays": table}, sort_keys=True, ensure_ascii=False, allow_nan=False
     ).encode()
-    text = text.ljust(width)
+    text = text.ljust(width + len(json.dumps(table, ensure_ascii=False).encode()))
     return b"".join([PREFIX.pack(MAGIC, len(text)), text, *parts])
 
 

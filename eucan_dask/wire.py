@@ -181,9 +181,9 @@ def _width(header: dict[str, Any], request: Request | None) -> int:
     """
     bare = len(json.dumps({**header, "findings": [], "header": {}}, ensure_ascii=False).encode())
     full = len(json.dumps(header, ensure_ascii=False).encode())
-    n_records = 0 if request is None else len(request.analysis.records)
-    table = 0 if request is None else 128 * (len(travelling(request)) + n_records)
-    most = bare + FACTS + table + n_records * len(RULES) * FINDING
+    records = () if request is None else request.analysis.records
+    findings = len(RULES) * sum(FINDING + len(record.name.encode()) for record in records)
+    most = bare + FACTS + findings
     return STEP * math.ceil(max(most, full) / STEP)
 
 

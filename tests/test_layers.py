@@ -125,6 +125,9 @@ FORBIDDEN_TO_ANALYSES = (
     "masking",
     "unmasking",
     "opening",
+    "message",
+    "keys",
+    "parties",
     "site",
     "store",
     "clusters",
@@ -154,9 +157,10 @@ COORDINATOR_SIDE = (
     *those("federation", "rounds", "greet", "waiting", "links.mailbox", "mailbox", "hello"),
     *those("total", "result", "request", "run", "job", "report", "catalogue"),
     *those("unmasking", "opening", "masks", "fixed_point"),
+    *those("wire", "message", "received", "mask_keys", "pool_thresholds"),
 )
 SITE_SIDE = (
-    *those("site", "site_pass", "mailbox", "hello"),
+    *those("site", "site_pass", "mailbox", "hello", "parties", "wire", "message"),
     *those("block", "clusters", "store", "gate", *LEDGER, "ways", "masking", "opening"),
 )
 
@@ -164,7 +168,7 @@ SITE_SIDE = (
 @pytest.mark.parametrize("name", COORDINATOR_SIDE)
 def test_coordinator__sees_nothing_of_site_store_cluster_and_ledger(name: str) -> None:
     path = MODULES[name]
-    walls = ("site", "store", "clusters", *LEDGER)
+    walls = ("site", "parties", "store", "clusters", *LEDGER)
     assert not inside(own(path), *walls)
     assert not inside(reached(path), *walls)
 

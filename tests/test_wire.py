@@ -21,6 +21,7 @@ from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused
+from eucan_dask.leaving import leaving
 from eucan_dask.keys import exchange_key, public_hex, seal
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
@@ -822,13 +823,20 @@ def test_decode_request__reads_nothing_of_a_stranger(monkeypatch: pytest.MonkeyP
 
 
 def trusted() -> Request:
-    pool = pool_of(Thresholds(10, 10, 10, 10, 10, 10, 0.1, 10, 0.9, 10, 1.0, 1, True))  # noqa: FBT003
+    pool = pool_of(Thresholds(10, 10, 10, 10, 10, 10, 0.1, 10, 0.9, 10, 1, True))  # noqa: FBT003
     reply = public_hex(exchange_key(ASKER, "reply").public_key())
     return request(roster=Roster(("a", "b"), "trusted"), pool=pool, reply_key=reply)
 
 
 def sealed(**changes: Any) -> bytes:
-    return encode_release(release(**changes), trusted())
+    return encode_release(for_pool(**changes), trusted())
+
+
+def for_pool(**changes: Any) -> Release:
+    """The release, with what the pool is judged by."""
+    whole = leaving(SUMMARY, trusted().coords, "trusted")
+    arrays = {name: np.zeros(*about) for name, about in whole.items()} | dict(release().arrays)
+    return dataclasses.replace(release(), **{"arrays": arrays, **changes})
 
 
 def test_sealed__only_the_asker_reads_it() -> None:
