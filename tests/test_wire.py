@@ -21,8 +21,8 @@ from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused
-from eucan_dask.leaving import leaving
 from eucan_dask.keys import exchange_key, public_hex, seal
+from eucan_dask.leaving import leaving
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Partial, Release
