@@ -338,6 +338,30 @@ def test_record__charges_everybody_the_answer_rests_on(ledger: Ledger) -> None:
     np.testing.assert_allclose(held(ledger), np.where(FIRST, 40 / 50, 0))
 
 
+def test_record__a_lower_tier_counts_in_the_higher_ones(ledger: Ledger) -> None:
+    """What anyone was told is known to named people too; not the other way round."""
+    above = replace(VARIANTS, above={"registered": 3.0, "controlled": 9.0})
+    named = replace(VARIANTS, tier="registered", cap=3.0, above={"controlled": 9.0})
+    ask(ledger, FIRST, budget=above)
+    ask(ledger, FIRST, budget=replace(named, question="others"))
+    found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
+    np.testing.assert_allclose(found, [20 / 50, 40 / 50, 40 / 50])
+    ask(ledger, FIRST, budget=named)  # told in the open
+    ask(ledger, FIRST, budget=replace(above, question="others"))  # told above: new below
+    found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
+    np.testing.assert_allclose(found, [40 / 50, 40 / 50, 40 / 50])
+
+
+def test_decide__a_lower_tier_may_not_pass_a_higher_cap(ledger: Ledger) -> None:
+    named = replace(VARIANTS, tier="registered", cap=2.7, charged=100.0, question="theirs")
+    ask(ledger, FIRST, budget=named)
+    above = replace(VARIANTS, cap=1.09, charged=40.0, above={"registered": 2.7})
+    with pytest.raises(Refused, match="max_exposure"):
+        ask(ledger, FIRST, budget=above)
+    ask(ledger, FIRST, budget=replace(above, charged=35.0))
+    np.testing.assert_allclose(held(ledger, "registered")[FIRST], 2.7)
+
+
 def test_decide__refuses_what_would_pass_the_cap(ledger: Ledger) -> None:
     ask(ledger, FIRST, budget=replace(VARIANTS, charged=95.0))
     more = replace(VARIANTS, charged=6.0, question="others")

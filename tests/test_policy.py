@@ -130,6 +130,7 @@ def test_read__a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
         ("limits", "max_bytes", -1, "max_bytes"),
         ("allow", "tiers", ["opn"], "did you mean 'open'"),
         ("allow", "aggregators", ["nobody"], "unknown value"),
+        ("allow", "controlled_aggregators", ["nobody"], "unknown value"),
         ("allow", "tiers", [3], "wrong type"),
         ("tiers", "model", "opened", "did you mean 'open'"),
     ],

@@ -522,8 +522,8 @@ def missing_attack(directory: Path) -> Strength:
     rows = some.clinical[[AGE, INDEX]].to_numpy(float)
     truth = (rows - rows.mean(axis=0))[[5 * v for v in range(20)]]
     analysis = LinearAssociation(traits=(Term(field=INDEX),), terms=(Term(field=AGE),))
-    found = []
-    for analyst in both(directory, [some], genotypes=True):
+    found, seen = [], {"controlled_aggregators": '["none"]'}  # a steward who lets sums be seen
+    for analyst in both(directory, [some], genotypes=True, settings=seen):
         told = []
         for run, shift in (("0" * 16, 0.0), ("1" * 16, 0.1)):
             panel = Panel(variants=labels_of(20))

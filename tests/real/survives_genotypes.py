@@ -20,6 +20,7 @@ from eucan_dask.panel import Panel
 from eucan_dask.result import Result, SiteOutcome, joined
 from eucan_dask.terms import Term
 from eucan_dask.variant_panel import VariantPanel
+from tests.simulated import edit
 
 HERE = Path(__file__).resolve().parent
 PURPOSE = "DUO:0000006"
@@ -145,6 +146,11 @@ def kept(study: Study, shared: Path, work: Path) -> Kept:
     options = {"data_class": "personal", "policy": "recommended"}
     variants = tuple(study.variants(shared))
     files = [BUILDERS[name](work / part, shared, **options) for part, name in names.items()]
+    for file in files:
+        with Federation.open(file) as federation:
+            for member in federation.members:
+                own = member.link._site.directory / "policy.toml"
+                edit(own, {"controlled_aggregators": '["none"]'})
     answers = []
     for question in study.questions:
         pair = []
