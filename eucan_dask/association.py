@@ -57,6 +57,7 @@ YIELDS = (
     PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
     PartialSpec("n_weight", (), "evidence", doc="effective number of people by weight"),
     PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
+    PartialSpec("n_dominant", (), "evidence", doc="per mille of a sum that two people hold"),
     PartialSpec("n_unclear", (), "evidence", doc="columns whose two values may be mixed up"),
     _sum("n_intercept", (), "intercepts: one a site with people"),
     _sum("term_product", ("terms", "terms_2"), "products of terms"),

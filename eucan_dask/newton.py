@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from eucan_dask.analysis import Column, IterativeAnalysis, State, Table, View
+from eucan_dask.dominance import dominant
 from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
@@ -43,6 +44,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
         PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
         PartialSpec("n_weight", (), "evidence", doc="effective number of people by weight"),
         PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
+        PartialSpec("n_dominant", (), "evidence", doc="per mille of a sum that two people hold"),
         PartialSpec("log_likelihood", (), "sum", within=n, doc="log-likelihood"),
         PartialSpec("score", TERMS, "sum", within=n, doc="its gradient"),
         PartialSpec("information", ("terms", "terms_2"), "sum", within=n, doc="minus its Hessian"),
@@ -223,6 +225,7 @@ def round_sums(
             "n_effective": ((), np.int64(n_effective)),
             "n_weight": ((), effective_number(weight)),
             "n_smallest_cell": ((), smallest_cell(cells, outcome, pairs=pairs)),
+            "n_dominant": ((), dominant(x, x * x)),
             "log_likelihood": ((), value),
             "score": (TERMS, score),
             "information": (("terms", "terms_2"), information),

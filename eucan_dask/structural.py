@@ -73,6 +73,15 @@ def min_cell_of_terms(case: Case) -> Refused | None:
     return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
 
 
+def dominance_of_terms(case: Case) -> Refused | None:
+    """The two largest hold at most `dominance_share` of a sum over covariates, or of squares."""
+    if not case.analysis.n_parameters(case.panel) or case.public:
+        return None
+    if int(case.arrays["n_dominant"]) <= 1000 * case.thresholds.dominance_share:
+        return None
+    return Refused("dominance_of_terms", "leave out the term, or ask for it in classes")
+
+
 def clear_levels(case: Case) -> Refused | None:
     """Two values of a column are the same two at every site, so that its cells can be pooled."""
     if case.aggregator == "none" or "n_unclear" not in case.arrays or case.public:
@@ -92,6 +101,7 @@ def one_mean_whole(case: Case) -> Refused | None:
 STRUCTURAL: tuple[Structural, ...] = (
     min_individuals_whole,
     min_cell_of_terms,
+    dominance_of_terms,
     max_parameter_ratio,
     min_residual_dof,
     min_effective_weight,

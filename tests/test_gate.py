@@ -346,6 +346,7 @@ def fit(n: int, n_event: int, **options: object) -> Case:
             "n_event": n_event,
             "n_effective": n_event,
             "n_smallest_cell": options.pop("smallest", n),
+            "n_dominant": options.pop("dominant", 0),
             "n_weight": options.pop("weight", n),
             "information": np.eye(p),
         },
@@ -400,6 +401,18 @@ def test_release__terms_form_no_small_cells(smallest: int, *, refused: bool) -> 
         return
     with pytest.raises(Refused, match="rule min_cell_of_terms"):
         released(c)
+
+
+@pytest.mark.parametrize(("share", "refused"), [(900, False), (901, True), (1000, True)])
+def test_release__two_people_hold_no_sum(share: int, *, refused: bool) -> None:
+    c = fit(200, 100, dominant=share, limits=replace(thresholds(K), dominance_share=0.9))
+    if not refused:
+        assert released(c).status == "released"
+        assert released(replace(c, public=True)).status == "released"
+        return
+    with pytest.raises(Refused, match="rule dominance_of_terms"):
+        released(c)
+    assert released(replace(c, public=True)).status == "released"
 
 
 @pytest.mark.parametrize(("weight", "refused"), [(20, False), (19, True), (1, True)])

@@ -27,6 +27,7 @@ from eucan_dask.association import (
     effective_number,
     variant_table,
 )
+from eucan_dask.dominance import dominant
 from eucan_dask.errors import Invalid
 from eucan_dask.genotype import genotype_columns, sexes
 from eucan_dask.kernels.linear import least_squares, residual
@@ -228,6 +229,7 @@ class LinearAssociation(IterativeAnalysis):
                 "n_effective": ((), effective_number(y)),
                 "n_weight": ((), np.int64(n)),
                 "n_smallest_cell": ((), smallest_cell(cells, np.ones(n, bool), pairs=True)),
+                "n_dominant": ((), dominant(z * z)),
                 "n_intercept": ((), float(n > 0)),
                 "term_product": (("terms", "terms_2"), product[:p, :p]),
                 "term_trait": (("terms", "traits"), product[:p, p:]),

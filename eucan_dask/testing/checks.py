@@ -33,7 +33,7 @@ from eucan_dask.testing.cases import (
     with_site,
 )
 from eucan_dask.testing.data import People, dataset, people, renamed, split
-from eucan_dask.testing.pools import check_leaving, check_pool, check_pool_keeps_insiders_out
+from eucan_dask.testing.pools import POOL_CHECKS
 from eucan_dask.total import combine
 
 __all__ = ["CHECKS", "check_analysis"]
@@ -315,9 +315,7 @@ CHECKS: tuple[Check, ...] = (
     check_interval,
     check_nothing_left,
     check_wire,
-    check_leaving,
-    check_pool,
-    check_pool_keeps_insiders_out,
+    *POOL_CHECKS,
     check_undeclared_refused,
     check_parameters,
     check_documented,

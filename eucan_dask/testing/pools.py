@@ -18,7 +18,7 @@ from eucan_dask.testing.cases import Example, nobody, thresholds, total_of
 from eucan_dask.testing.data import People, dataset, split
 from eucan_dask.total import gate_pool
 
-__all__ = ["check_leaving", "check_pool", "check_pool_keeps_insiders_out"]
+__all__ = ["POOL_CHECKS"]
 
 Parts = Mapping[str, NDArray[Any]]
 
@@ -63,7 +63,7 @@ def check_pool(case: Example, some: People, rng: np.random.Generator) -> None:
     except Refused:
         return
     for record in case.analysis.records:
-        if not record.grid and not record.partition:  # other steps are merged, other cells hidden
+        if not (record.grid or record.partition or record.contains):  # there others are hidden
             name = f"{record.name}_pool_hidden"
             less = (capped[name] == 0) & (ours[name] > 0)
             assert not bool(less.any()), f"{name}: shown, though one site would hide it"
@@ -146,3 +146,6 @@ def _assert_many_left(
     shown = (codes == Hidden.SHOWN).broadcast_like(total)
     bad = shown & (total > 0) & (left < least)
     assert not bool(bad.any()), f"{name}: a site is left with few people of others"
+
+
+POOL_CHECKS = (check_leaving, check_pool, check_pool_keeps_insiders_out)
