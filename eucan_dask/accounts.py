@@ -1,4 +1,4 @@
-"""Each person's exposure by tier, as the vault keeps it: asked before, paid after an answer."""
+"""Each person's exposure by tier, as the vault keeps it: paid with an answer, or there is none."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Refused
-from eucan_dask.exposure import shares
 from eucan_dask.families import set_tag
 from eucan_dask.vault import Box
 
-__all__ = ["Budget", "exposures", "pay", "price"]
+__all__ = ["Budget", "affordable", "exposures", "pay"]
 
 Bool = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -21,7 +20,7 @@ SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Budget:
-    """What an answer says about variants.
+    """What an answer about variants or genes may cost.
 
     Parameters
     ----------
@@ -29,16 +28,30 @@ class Budget:
         Whose account pays: that of the tier asked for.
     cap
         Most exposure of one person in it.
-    charged
-        Numbers told of each cohort: `exposure.charge`.
     question
         The question without its run: the same of the same people is free.
+    told
+        Numbers told of each cohort's variants, all together.
+    genes
+        Counts told of each cohort's genes.
+    floor
+        What is told of variants rests on at least so many people; hidden ones cost as much.
     """
 
     tier: str
     cap: float
-    charged: float
     question: str
+    told: float = 0.0
+    genes: float = 0.0
+    floor: float = 1.0
+
+    def least(self, cohort_n: NDArray[np.int64]) -> Floats:
+        """The least that an answer can cost each person of cohorts (cohorts,) of these sizes."""
+        return np.asarray(self.told / np.maximum(cohort_n / 2, self.floor))
+
+    def most(self, cohort_n: NDArray[np.int64]) -> Floats:
+        """The most that it can cost them."""
+        return np.asarray(self.told / self.floor + self.genes / np.maximum(cohort_n, 1))
 
 
 def exposures(box: Box, tier: str, n_people: int) -> Floats:
@@ -49,35 +62,47 @@ def exposures(box: Box, tier: str, n_people: int) -> Floats:
     return out
 
 
-def price(box: Box, budget: Budget, sets: Bool) -> Floats | None:
-    """Everybody's exposure after an answer about these sets (people, cohorts); None if paid.
+def affordable(box: Box, budget: Budget, sets: Bool, *, wary: bool) -> None:
+    """Whether an answer about these sets (people, cohorts) may be paid for, whatever it tells.
+
+    Parameters
+    ----------
+    wary
+        Expect the most that it can cost, not the least: so no refusal depends on the data.
 
     Raises
     ------
     Refused
-        If somebody's would pass the cap.
+        If that passes somebody's cap. This tells nothing of the data: only how many are asked
+        about, and what was told before.
     """
-    if box.get("charged", _tag(box, budget, sets)) is not None:
-        return None
-    added = shares(sets, budget.charged)
-    after = exposures(box, budget.tier, sets.shape[0]) + added
-    if (after[added > 0] > budget.cap * (1 + SLACK)).any():
-        raise Refused("max_exposure", "ask about fewer variants, or in another tier")
-    return after
+    n = sets.sum(axis=0)
+    _after(box, budget, sets, budget.most(n) if wary else budget.least(n))
 
 
-def pay(box: Box, budget: Budget, sets: Bool) -> None:
-    """Charge an answer, once.
+def pay(box: Box, budget: Budget, sets: Bool, costs: Floats) -> None:
+    """Charge an answer, once: each person of each set (people, cohorts) its cost (cohorts,).
 
     Raises
     ------
     Refused
-        If somebody's exposure would pass the cap by now.
+        If somebody's exposure would pass the cap.
     """
-    after = price(box, budget, sets)
+    after = _after(box, budget, sets, costs)
     if after is not None:
         box.put("exposure", box.tag("tier", budget.tier), after.astype("<f8").tobytes())
         box.put("charged", _tag(box, budget, sets))
+
+
+def _after(box: Box, budget: Budget, sets: Bool, costs: Floats) -> Floats | None:
+    """Everybody's exposure after an answer; None if it was paid before."""
+    if box.get("charged", _tag(box, budget, sets)) is not None:
+        return None
+    added = sets @ costs
+    after = exposures(box, budget.tier, sets.shape[0]) + added
+    if (after[added > 0] > budget.cap * (1 + SLACK)).any():
+        raise Refused("max_exposure", "ask about fewer variants or genes, or in another tier")
+    return after
 
 
 def _tag(box: Box, budget: Budget, sets: Bool) -> bytes:
