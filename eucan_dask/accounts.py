@@ -1,4 +1,4 @@
-"""Each person's exposure by tier, as the vault keeps it: asked before, paid after an answer.
+"""Each person's exposure by tier, as the vault keeps it: paid with an answer, or there is none.
 
 What was told in a tier is known in those above it, and counts in their accounts as well.
 """
@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Refused
-from eucan_dask.exposure import shares
 from eucan_dask.families import set_tag
 from eucan_dask.vault import Box
 
-__all__ = ["Budget", "exposures", "pay", "price"]
+__all__ = ["Budget", "affordable", "exposures", "pay"]
 
 Bool = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -25,7 +24,7 @@ SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Budget:
-    """What an answer says about variants.
+    """What an answer may say of people, and whose account it comes from.
 
     Parameters
     ----------
@@ -33,19 +32,33 @@ class Budget:
         The tier asked for, whose account pays.
     cap
         Most exposure of one person in it.
-    charged
-        Numbers told of each cohort: `exposure.charge`.
     question
         The question without its run: the same of the same people is free.
     above
         Caps of the higher tiers, whose accounts pay as well.
+    told
+        Numbers told of each cohort's variants, all together.
+    genes
+        Counts told of each cohort's genes.
+    floor
+        What is told of variants rests on at least so many people; hidden ones cost as much.
     """
 
     tier: str
     cap: float
-    charged: float
     question: str
     above: Mapping[str, float] = field(default_factory=dict)
+    told: float = 0.0
+    genes: float = 0.0
+    floor: float = 1.0
+
+    def least(self, cohort_n: NDArray[np.int64]) -> Floats:
+        """The least that an answer can cost each person of cohorts (cohorts,) of these sizes."""
+        return np.asarray(self.told / np.maximum(cohort_n / 2, self.floor))
+
+    def most(self, cohort_n: NDArray[np.int64]) -> Floats:
+        """The most that it can cost them."""
+        return np.asarray(self.told / self.floor + self.genes / np.maximum(cohort_n, 1))
 
 
 def exposures(box: Box, tier: str, n_people: int) -> Floats:
@@ -56,36 +69,48 @@ def exposures(box: Box, tier: str, n_people: int) -> Floats:
     return out
 
 
-def price(box: Box, budget: Budget, sets: Bool) -> dict[str, Floats]:
-    """Everybody's exposure after an answer about these sets (people, cohorts), by tier that pays.
+def affordable(box: Box, budget: Budget, sets: Bool, *, wary: bool) -> None:
+    """Whether an answer about these sets (people, cohorts) may be paid for, whatever it tells.
+
+    Parameters
+    ----------
+    wary
+        Expect the most that it can cost, not the least: so no refusal depends on the data.
 
     Raises
     ------
     Refused
-        If somebody's would pass a cap.
+        If that passes somebody's cap. This tells nothing of the data: only how many are asked
+        about, and what was told before.
     """
+    n = sets.sum(axis=0)
+    _after(box, budget, sets, budget.most(n) if wary else budget.least(n))
+
+
+def pay(box: Box, budget: Budget, sets: Bool, costs: Floats) -> None:
+    """Charge an answer, once a tier: each person of each set (people, cohorts) its cost (cohorts,).
+
+    Raises
+    ------
+    Refused
+        If somebody's exposure would pass a cap.
+    """
+    for tier, after in _after(box, budget, sets, costs).items():
+        box.put("exposure", box.tag("tier", tier), after.astype("<f8").tobytes())
+        box.put("charged", _tag(box, budget, tier, sets))
+
+
+def _after(box: Box, budget: Budget, sets: Bool, costs: Floats) -> dict[str, Floats]:
+    """Everybody's exposure after an answer, by tier that pays: those it was not paid in before."""
     found = {}
     for tier, cap in {budget.tier: budget.cap, **budget.above}.items():
         if box.get("charged", _tag(box, budget, tier, sets)) is not None:
             continue
-        added = shares(sets, budget.charged)
+        added = sets @ costs
         found[tier] = exposures(box, tier, sets.shape[0]) + added
         if (found[tier][added > 0] > cap * (1 + SLACK)).any():
-            raise Refused("max_exposure", "ask about fewer variants, or in another tier")
+            raise Refused("max_exposure", "ask about fewer variants or genes, or in another tier")
     return found
-
-
-def pay(box: Box, budget: Budget, sets: Bool) -> None:
-    """Charge an answer, once a tier.
-
-    Raises
-    ------
-    Refused
-        If somebody's exposure would pass a cap by now.
-    """
-    for tier, after in price(box, budget, sets).items():
-        box.put("exposure", box.tag("tier", tier), after.astype("<f8").tobytes())
-        box.put("charged", _tag(box, budget, tier, sets))
 
 
 def _tag(box: Box, budget: Budget, tier: str, sets: Bool) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from eucan_dask.analysis import Analysis
 from eucan_dask.errors import Refused
-from eucan_dask.exposure import charge
+from eucan_dask.exposure import numbers
 from eucan_dask.panel import Panel
 from eucan_dask.policy import TIERS, Policy
 from eucan_dask.pool_thresholds import laxer
@@ -44,7 +44,7 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("tiers", f"the policy sets no tier for a {kind}")
     if TIERS.index(request.tier) < TIERS.index(least):
         raise Refused("tiers", f"a {kind} needs tier {least}")
-    if request.tier == "controlled" and charge(request.analysis, request.panel):
+    if request.tier == "controlled" and numbers(request.analysis, request.panel):
         _check_aggregator(request, policy)
     if request.n_blocks > policy.max_blocks:
         raise Refused("max_blocks", "ask for fewer variants")

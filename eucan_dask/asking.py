@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from eucan_dask.accounts import Budget
 from eucan_dask.analysis import parameters
-from eucan_dask.exposure import charge
+from eucan_dask.exposure import charges, genes, numbers
 from eucan_dask.ledger import Ask
+from eucan_dask.partial import Partial, Release
 from eucan_dask.policy import TIERS, Policy
 from eucan_dask.request import Request
 from eucan_dask.transcript import Evaluation
 from eucan_dask.ways import Way
 
-__all__ = ["asking", "membership_note"]
+__all__ = ["asking", "costs", "membership_note"]
 
 
 def asking(
@@ -51,19 +52,43 @@ def asking(
     )
 
 
+def costs(
+    request: Request, policy: Policy, partial: Partial, release: Release, used: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What a release says of each person of each cohort: `exposure.charges`.
+
+    Under `none` priced by what the gate shows; under other aggregators the site does not know what
+    the pool will show, so all of it.
+    """
+    hidden = None
+    if request.roster.aggregator == "none":
+        hidden = {r.name: release.arrays[f"{r.name}_hidden"] for r in request.analysis.records}
+    return charges(
+        request.analysis,
+        request.panel,
+        partial.dataset,
+        hidden=hidden,
+        cohort_n=used.sum(axis=0, dtype=np.int64),
+        min_carriers=policy.thresholds.min_carriers,
+    )
+
+
 def _budget(request: Request, policy: Policy) -> Budget | None:
-    """What its numbers about variants cost; None where it tells none."""
+    """What its numbers about variants and genes may cost; None where it tells none."""
     analysis, panel = request.analysis, request.panel
-    charged = charge(analysis, panel)
-    if not charged:
+    told = numbers(analysis, panel) * len(panel.variants)
+    counts = genes(analysis, panel)
+    if not told and not counts:
         return None
     question = [analysis.name, analysis.version, parameters(analysis), panel.to_json()]
     return Budget(
         tier=request.tier,
         cap=policy.max_exposure[request.tier],
-        charged=charged,
         question=json.dumps(question, sort_keys=True),
         above={tier: policy.max_exposure[tier] for tier in TIERS[TIERS.index(request.tier) + 1 :]},
+        told=told,
+        genes=counts,
+        floor=max(policy.thresholds.min_carriers, 1),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
-from eucan_dask.exposure import charge
+from eucan_dask.exposure import genes, numbers
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
 from eucan_dask.leaving import leaving
@@ -113,12 +113,13 @@ def _question(
         f"  cost: up to {rounds} round(s) x {n_sites} sites x {size} bytes"
         f" = {rounds * n_sites * size} bytes, {aggregator}"
     )
-    if charged := charge(analysis, question.panel):
-        told = charged * n_variants / len(question.panel.variants)
+    if each := numbers(analysis, question.panel):
         lines.append(
-            f"  exposure: {told:g} / n for each person of a cohort of n at a site"
-            f" ({told / 1000:g} of a thousand)"
+            f"  exposure: {each * n_variants:,} number(s) about variants; each costs everybody it "
+            "rests on 1 / (people in its smallest group)"
         )
+    if counts := genes(analysis, question.panel):
+        lines.append(f"  exposure: up to {counts:,} count(s) about genes; each costs 1 / people")
     return lines
 
 

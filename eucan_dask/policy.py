@@ -166,6 +166,13 @@ class Policy:
             dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
             where=f"{where} [tiers]",
         )
+        if not top["public"] and tiers["association"] != "controlled":
+            raise Invalid(
+                "an association tells traits of whose genome is known: no cap stops that",
+                where=f"{where} [tiers] association",
+                expected="controlled",
+                found=tiers["association"],
+            )
         return cls(
             thresholds=Thresholds.from_toml(top["thresholds"], top["zeros"], where=where),
             **limits,

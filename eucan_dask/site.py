@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eucan_dask import block, config, gate, wire
 from eucan_dask.admission import allowed
 from eucan_dask.analysis_set import AnalysisSet, analysis_set
-from eucan_dask.asking import asking, membership_note
+from eucan_dask.asking import asking, costs, membership_note
 from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
 from eucan_dask.errors import Invalid, Refused
@@ -196,7 +196,6 @@ class Site:
             )
         )
         people = replace(people, used=decision.used)
-        tasks = self.cluster.n_tasks
         partial = self._compute(request, people)
         means, ids = Means.of(request, partial, self.policy), people.individuals
         moved = None
@@ -207,7 +206,7 @@ class Site:
             "freeze": self.store.manifest.digest,
             "data_class": self.store.manifest.data_class,
             **membership_note(self.policy),
-            "n_tasks": self.cluster.n_tasks - tasks,
+            "n_tasks": block.n_tasks(self.store, request.analysis, request.panel, len(ids)),
             "seconds": math.ceil(time.perf_counter() - start),
         }
         template = replace(blank, header=header)
@@ -216,7 +215,8 @@ class Site:
         except Refused:
             self.ledger.record(decision, None)  # that these people are too few is an answer
             raise
-        self.ledger.record(decision, self._entry(request))
+        price = costs(request, self.policy, partial, release, people.used)
+        self.ledger.record(decision, self._entry(request), price)
         if means is not None:
             self.ledger.remember_means(ids, people.used, means.few)
         self.ledger.answered(request.question, request.round)

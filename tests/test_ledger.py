@@ -38,6 +38,7 @@ def members(*numbers: int) -> np.ndarray:
 
 
 FIRST = members(*range(50))
+COST = 0.4
 
 
 def question(
@@ -68,10 +69,20 @@ def question(
     )
 
 
-def ask(ledger: Ledger, criteria: np.ndarray, *, run: str = "r", **options: object) -> np.ndarray:
+def ask(
+    ledger: Ledger,
+    criteria: np.ndarray,
+    *,
+    run: str = "r",
+    costs: object = None,
+    **options: object,
+) -> np.ndarray:
     """Ask, be answered, and see whom the answer rests on: (people, cohorts)."""
+    budget = options.get("budget")
     decision = ledger.decide(question(criteria, **options))
-    ledger.record(decision, replace(ENTRY, run=run))
+    if costs is None:
+        costs = [] if budget is None else np.full(decision.used.shape[1], COST)
+    ledger.record(decision, replace(ENTRY, run=run), costs)
     return decision.used
 
 
@@ -319,7 +330,7 @@ def test_trial__adds_what_no_verdict_was_given_on(ledger: Ledger) -> None:
 
 # --- exposure ---
 
-VARIANTS = Budget("open", 2.0, 20.0, "frequencies of twenty variants")
+VARIANTS = Budget("open", 2.0, "frequencies of ten variants", told=20.0, floor=10)
 
 
 def held(ledger: Ledger, tier: str = "open") -> np.ndarray:
@@ -327,64 +338,100 @@ def held(ledger: Ledger, tier: str = "open") -> np.ndarray:
         return exposures(box, tier, len(PEOPLE))
 
 
+def other(name: str) -> Budget:
+    return replace(VARIANTS, question=name)
+
+
 def test_record__charges_everybody_the_answer_rests_on(ledger: Ledger) -> None:
     ask(ledger, FIRST, budget=VARIANTS)
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
-    ask(ledger, FIRST, budget=VARIANTS, run="again")  # the same of the same people
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
+    ask(ledger, FIRST, budget=VARIANTS, run="again", costs=[1.0])  # the same of the same people
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
     ask(ledger, FIRST, budget=replace(VARIANTS, tier="registered"))
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
-    ask(ledger, FIRST, budget=replace(VARIANTS, question="others"))
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 40 / 50, 0))
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
+    ask(ledger, FIRST, budget=other("others"), costs=[0.5])
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST + 0.5, 0))
 
 
 def test_record__a_lower_tier_counts_in_the_higher_ones(ledger: Ledger) -> None:
     """What anyone was told is known to named people too; not the other way round."""
     above = replace(VARIANTS, above={"registered": 3.0, "controlled": 9.0})
     named = replace(VARIANTS, tier="registered", cap=3.0, above={"controlled": 9.0})
-    ask(ledger, FIRST, budget=above)
-    ask(ledger, FIRST, budget=replace(named, question="others"))
+    ask(ledger, FIRST, budget=above, costs=[0.4])
+    ask(ledger, FIRST, budget=replace(named, question="others"), costs=[0.4])
     found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
-    np.testing.assert_allclose(found, [20 / 50, 40 / 50, 40 / 50])
-    ask(ledger, FIRST, budget=named)  # told in the open
-    ask(ledger, FIRST, budget=replace(above, question="others"))  # told above: new below
+    np.testing.assert_allclose(found, [0.4, 0.8, 0.8])
+    ask(ledger, FIRST, budget=named, costs=[0.4])  # told in the open
+    ask(ledger, FIRST, budget=replace(above, question="others"), costs=[0.4])  # new below
     found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
-    np.testing.assert_allclose(found, [40 / 50, 40 / 50, 40 / 50])
+    np.testing.assert_allclose(found, [0.8, 0.8, 0.8])
 
 
-def test_decide__a_lower_tier_may_not_pass_a_higher_cap(ledger: Ledger) -> None:
-    named = replace(VARIANTS, tier="registered", cap=2.7, charged=100.0, question="theirs")
-    ask(ledger, FIRST, budget=named)
-    above = replace(VARIANTS, cap=1.09, charged=40.0, above={"registered": 2.7})
+def test_record__a_lower_tier_may_not_pass_a_higher_cap(ledger: Ledger) -> None:
+    named = replace(VARIANTS, tier="registered", cap=2.7, told=0.0, question="theirs")
+    ask(ledger, FIRST, budget=named, costs=[2.0])
+    above = replace(VARIANTS, cap=1.09, told=0.0, above={"registered": 2.7})
     with pytest.raises(Refused, match="max_exposure"):
-        ask(ledger, FIRST, budget=above)
-    ask(ledger, FIRST, budget=replace(above, charged=35.0))
+        ask(ledger, FIRST, budget=above, costs=[0.8])
+    ask(ledger, FIRST, budget=above, costs=[0.7])
     np.testing.assert_allclose(held(ledger, "registered")[FIRST], 2.7)
 
 
-def test_decide__refuses_what_would_pass_the_cap(ledger: Ledger) -> None:
-    ask(ledger, FIRST, budget=replace(VARIANTS, charged=95.0))
-    more = replace(VARIANTS, charged=6.0, question="others")
+def test_record__adds_the_cohorts_a_person_is_in(ledger: Ledger) -> None:
+    two = np.stack([FIRST, members(*range(20, 80)), members(*range(5))], axis=1)
+    ask(ledger, two, budget=VARIANTS, costs=[0.3, 0.1, 9.0])  # of five people nothing is told
+    np.testing.assert_allclose(held(ledger), two[:, :2] @ [0.3, 0.1])
+
+
+def test_record__refuses_what_would_pass_the_cap(ledger: Ledger) -> None:
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.9])
     with pytest.raises(Refused, match="max_exposure") as caught:
-        ask(ledger, FIRST, budget=more)
+        ask(ledger, FIRST, budget=replace(other("b"), told=0.0), costs=[0.11], asker="a")
     assert not any(ch.isdigit() for ch in str(caught.value))
+    assert ledger.refusals("a") == 1
     half_known = members(*range(25, 75))
     with pytest.raises(Refused, match="max_exposure"):  # 25 of them have spent theirs
-        ask(ledger, half_known, budget=more)
-    ask(ledger, ~FIRST, budget=more)
-    ask(ledger, FIRST, budget=replace(more, charged=5.0))  # just up to it
+        ask(ledger, half_known, budget=replace(other("b"), told=0.0), costs=[0.11])
+    ask(ledger, ~FIRST, budget=other("b"), costs=[0.11])
+    assert len(ledger.summary()) == 2
+    ask(ledger, FIRST, budget=replace(other("b"), told=0.0), costs=[0.1])  # just up to it
     assert held(ledger).max() == pytest.approx(2.0)
 
 
-def test_record__what_was_spent_meanwhile_counts(ledger: Ledger) -> None:
-    two = [
-        ledger.decide(question(FIRST, budget=replace(VARIANTS, charged=60.0, question=name)))
-        for name in ("a", "b")
-    ]
-    ledger.record(two[0], ENTRY)
+def test_decide__refuses_what_passes_the_cap_whatever_is_told(ledger: Ledger) -> None:
+    """Twenty numbers of 50 people cost 20 / 25 at least: half of the people in each group."""
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.2])
+    ledger.decide(question(FIRST, budget=other("b")))
+    ledger.decide(question(FIRST, budget=replace(other("b"), genes=1000.0)))
     with pytest.raises(Refused, match="max_exposure"):
-        ledger.record(two[1], ENTRY)
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 60 / 50, 0))
+        ledger.decide(question(FIRST, budget=replace(other("b"), told=20.1), asker="a"))
+    assert ledger.refusals("a") == 0
+
+
+def test_decide__after_many_refusals_expects_the_most(ledger: Ledger) -> None:
+    """So that no more can be worked out from them: the answer no longer depends on the data."""
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.0])
+    for _ in range(2):
+        with pytest.raises(Refused):
+            ask(ledger, FIRST, budget=other("b"), costs=[1.1], asker="a", max_refusals=2)
+    ten, few = replace(other("b"), told=10.1), replace(other("b"), told=9.9)  # over 10 people
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.decide(question(FIRST, budget=ten, asker="a", max_refusals=2))
+    ledger.decide(question(FIRST, budget=few, asker="a", max_refusals=2))
+    ledger.decide(question(FIRST, budget=VARIANTS, asker="a", max_refusals=2))  # paid
+    ledger.decide(question(FIRST, budget=ten, asker="b", max_refusals=2))
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.decide(
+            question(FIRST, budget=replace(few, genes=6.0), asker="a", max_refusals=2)
+        )  # 6 over 50 more
+
+
+def test_record__what_was_spent_meanwhile_counts(ledger: Ledger) -> None:
+    two = [ledger.decide(question(FIRST, budget=other(name))) for name in ("a", "b")]
+    ledger.record(two[0], ENTRY, [1.3])
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.record(two[1], ENTRY, [1.3])
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, 1.3, 0))
 
 
 # --- withdrawal ---
@@ -791,7 +838,7 @@ def _die_at(path: Path, number: int) -> None:
     two = np.stack([members(*range(50, 80)), members(*range(20, 70))], axis=1)
     decision = ledger.decide(question(two, budget=VARIANTS))
     vault.Box._sealed = sealed  # in the child alone
-    ledger.record(decision, replace(ENTRY, run="killed"))
+    ledger.record(decision, replace(ENTRY, run="killed"), [COST, COST])
 
 
 @pytest.mark.parametrize("number", [*range(1, 24, 2), 100])

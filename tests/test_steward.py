@@ -15,7 +15,7 @@ from eucan_dask.ledger import Ledger
 from eucan_dask.policy import Policy, template
 from tests.test_ledger import FIRST, KEY, PEOPLE, ask, members
 
-VARIANTS = Budget("registered", 9.0, 100.0, "frequencies")
+VARIANTS = Budget("registered", 9.0, "frequencies", told=100.0, floor=10)
 
 
 @pytest.fixture

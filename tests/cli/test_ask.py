@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from eucan_dask.clusters import Cluster
-from eucan_dask.exposure import charge
+from eucan_dask.exposure import genes, numbers
 from eucan_dask.job import read_job
 from eucan_dask.registry import registry
 from eucan_dask.rules import ON_POOL, at_site
@@ -166,8 +166,9 @@ def test_explain__computes_nothing(
     for word in (*rules, *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
         assert word in answer.out
     (question,) = read_job(path).questions
-    told = f"exposure: {charge(question.analysis, question.panel):g} / n for each person"
-    assert (told in answer.out) == ("exposure:" in answer.out) == bool(question.panel.variants)
+    asked = question.analysis, question.panel
+    assert ("number(s) about variants" in answer.out) == bool(numbers(*asked))
+    assert ("count(s) about genes" in answer.out) == bool(genes(*asked))
 
 
 def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> None:
