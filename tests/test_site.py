@@ -112,7 +112,7 @@ def rule(site: Site | Path, request: Request) -> str:
         ({}, {"purpose": "DUO:0000011"}, "allow.purposes"),
         ({"tiers": '["registered"]'}, {}, "allow.tiers"),
         ({"aggregators": '["masked"]'}, {}, "allow.aggregators"),
-        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "released"),
         ({"counts": '"registered"'}, {}, "tiers"),
         ({"counts": '"registered"'}, {"tier": "registered"}, "released"),
         ({"counts": '"registered"'}, {"tier": "controlled"}, "released"),
@@ -303,7 +303,7 @@ def test_answer__refusals_are_counted_and_end_new_cohorts(directory: Path) -> No
     men = (Cohort.of("men", {"field": "sex", "equals": "male"}),)
     assert rule(site, asked(cohorts=men)) == "max_refusals"
     assert rule(site, asked()) == "released"  # known people still are
-    assert site.ledger.clear_refusals("")
+    assert site.ledger.clear_refusals(site.parties.askers[0].name)
     assert rule(site, asked(cohorts=men)) == "released"
 
 
