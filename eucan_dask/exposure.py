@@ -126,7 +126,10 @@ def _groups(
             some = value.where(value > 0, whole).min(inner)
             yield _by_cohort(some), 1.0
         else:
-            yield _by_cohort(xr.where(2 * value < whole, value, whole - value)) // spec.copies, float(each)
+            yield (
+                _by_cohort(xr.where(2 * value < whole, value, whole - value)) // spec.copies,
+                float(each),
+            )
     if record.carriers and not parts and any(s.kind == "sum" for s in specs):
         carriers, others = (partial[name] for name in record.carriers)
         yield _by_cohort(xr.where(carriers < others, carriers, others)), float(each)
