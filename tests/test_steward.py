@@ -15,7 +15,7 @@ from eucan_dask.ledger import Ledger
 from eucan_dask.policy import Policy, template
 from tests.test_ledger import FIRST, KEY, PEOPLE, ask, members
 
-VARIANTS = Budget("registered", 9.0, "frequencies", told=100.0, floor=10)
+VARIANTS = Budget("registered", 9.0, "frequencies", told=10.0, floor=10)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def policy(tmp_path: Path) -> Policy:
 def ledger(tmp_path: Path) -> Ledger:
     """Two cohorts answered about, one of them twice; one refusal; two rosters opened."""
     ledger = Ledger(tmp_path / "ledger.sqlite", KEY)
-    ask(ledger, FIRST, budget=VARIANTS, run="first")
-    ask(ledger, FIRST, budget=replace(VARIANTS, question="others"), run="second")
+    ask(ledger, FIRST, budget=VARIANTS, run="first", costs=[2.5])
+    ask(ledger, FIRST, budget=replace(VARIANTS, question="others"), run="second", costs=[1.5])
     ask(ledger, members(*range(30, 80)), run="third")
     with pytest.raises(Refused):
         ask(ledger, FIRST, eligible=~members(0), asker="Ada")

@@ -125,9 +125,9 @@ class Store:
         """What may be told of the store before any question: names, never data.
 
         Of a personal store an open category keeps its values to itself, and where every gene was
-        assayed no gene is listed: which genes happen to be mutated is data. Of genotypes the
-        contigs are told, and about how many variants and samples there are: which variants is
-        data, and a private one would change an exact number.
+        assayed no gene is listed: which genes happen to be mutated is data. Of genotypes are told
+        the contigs, and about how many variants and samples there are: a private variant, or
+        somebody who withdrew, would change an exact number.
         """
         personal = self.manifest.data_class == "personal"
         columns = {n: a for n, a in self._clinical().items() if n not in OWN}
@@ -148,15 +148,17 @@ class Store:
             "freeze": self.manifest.digest,
             "fields": fields,
             **self._genes(personal=personal),
-            "variants": self._variants(),
+            "variants": self._variants(personal=personal),
         }
 
-    def _variants(self) -> dict[str, Any]:
+    def _variants(self, *, personal: bool) -> dict[str, Any]:
         shards = self.manifest.variants
+        n_genotyped = shards[0].n_samples if shards else 0
+        n_variants = sum(shard.n_variants for shard in shards)
         return {
             "reference_checked": self.manifest.reference_checked,
-            "n_genotyped": -(-shards[0].n_samples // 10) * 10 if shards else 0,
-            "n_variants": _about(sum(shard.n_variants for shard in shards)),
+            "n_genotyped": -(-n_genotyped // 10) * 10 if personal else n_genotyped,
+            "n_variants": _about(n_variants) if personal else n_variants,
             "contigs": [held["contig"] for held in variant_ranges(shards)],
         }
 

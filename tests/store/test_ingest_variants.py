@@ -354,7 +354,7 @@ def test_ingest_plink__sex_contradicts(tmp_path: Path, order: str) -> None:
 
 
 def test_catalogue__variants(tmp_path: Path) -> None:
-    """Contigs and rough numbers, and not one variant."""
+    """Contigs and numbers, and not one variant."""
     store = tmp_path / "s"
     rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
     ingest_clinical(table(tmp_path / "c.tsv", rows), store=store, mapping="plain")
@@ -367,8 +367,8 @@ def test_catalogue__variants(tmp_path: Path) -> None:
     ingest(vcf(tmp_path / "a.vcf"), store)
     assert open_store(store).catalogue()["variants"] == {
         "reference_checked": False,
-        "n_genotyped": 10,
-        "n_variants": 5,
+        "n_genotyped": 4,
+        "n_variants": 6,
         "contigs": ["1", "2", "X"],
     }
     found = describe(store)
@@ -379,6 +379,18 @@ def test_catalogue__variants(tmp_path: Path) -> None:
         {"contig": "2", "start": 50, "end": 50, "n_variants": 1},
         {"contig": "X", "start": 5_000_000, "end": 5_000_000, "n_variants": 1},
     ]
+
+
+def test_catalogue__of_personal_data_counts_roughly(tmp_path: Path) -> None:
+    """The nearest of 1, 2, 5, 10, ... variants, and samples in tens."""
+    store = tmp_path / "s"
+    rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
+    clinical = table(tmp_path / "c.tsv", rows)
+    ingest_clinical(clinical, store=store, mapping="plain", data_class="personal")
+    ingest(vcf(tmp_path / "a.vcf"), store)
+    found = open_store(store).catalogue()["variants"]
+    assert (found["n_variants"], found["n_genotyped"]) == (5, 10)
+    assert describe(store)["n_variants"] == 6
 
 
 def test_ingest_vcf__with_reference(tmp_path: Path) -> None:
