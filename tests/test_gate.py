@@ -274,8 +274,8 @@ def survival_case(event: list[int], censored: list[int], n: int, **options: obje
             "cohort_n_event": [event],
             "cohort_n_censored": [censored],
             "group_n": [[n]],
-            "group_observed": [[sum(event)]],
-            "group_expected": [[float(sum(event))]],
+            "group_n_event": [[sum(event)]],
+            "group_n_censored": [[n - sum(event)]],
             "group_covariance": [[[0.0]]],
         },
         panel=Panel(times=times),
@@ -308,7 +308,7 @@ def test_judge__the_people_beyond_the_grid_are_a_cell_too(left: int) -> None:
 
 
 def test_judge__the_test_needs_people_in_every_group() -> None:
-    def codes(n: list[int], observed: list[int]) -> object:
+    def codes(n: list[int], observed: list[int], apart: tuple[int, int] = (0, 0)) -> object:
         c = case(
             Survival(),
             {
@@ -316,8 +316,9 @@ def test_judge__the_test_needs_people_in_every_group() -> None:
                 "cohort_n_event": np.zeros((2, 2)),
                 "cohort_n_censored": np.zeros((2, 2)),
                 "group_n": [n],
-                "group_observed": [observed],
-                "group_expected": [[1.0, 1.0]],
+                "group_n_event": [observed],
+                "group_n_censored": [[a - b for a, b in zip(n, observed, strict=True)]],
+                "group_n_apart": [apart],
                 "group_covariance": np.ones((1, 2, 2)),
             },
             cohorts=("x", "y"),
@@ -329,6 +330,8 @@ def test_judge__the_test_needs_people_in_every_group() -> None:
     assert codes([50, 9], [20, 0]) == [SUPPORT]
     assert codes([50, 50], [20, 4]) == [WHOLE]
     assert codes([50, 50], [20, 46]) == [WHOLE]  # all but four
+    assert codes([50, 50], [20, 20], (9, 9)) == [WHOLE]  # so many are in both cohorts
+    assert codes([50, 50], [20, 20], (10, 10)) == [SHOWN]
 
 
 # --- structural rules ---

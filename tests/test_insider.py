@@ -336,8 +336,9 @@ def test_caps__name_every_count_and_what_is_judged() -> None:
         "cohort_n_event_capped": "stretches",
         "cohort_n_censored_capped": "stretches",
         "group_n_capped": "value",
-        "group_observed_capped": "value",
-        "group_observed_rest_capped": "rest",
+        "group_n_event_capped": "value",
+        "group_n_censored_capped": "value",
+        "group_n_apart_capped": "value",
         "curve_left_capped": "left",
     }
     assert spans(1) == (1,)
