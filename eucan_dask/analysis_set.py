@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
-from eucan_dask.cohort import Cohort, known, membership
-from eucan_dask.effect import check_effect
+from eucan_dask.cohort import Cohort, known
+from eucan_dask.effect import without_needles
 from eucan_dask.errors import Invalid, unknown
 
 __all__ = ["AnalysisSet", "analysis_set"]
@@ -45,12 +45,12 @@ def analysis_set(
     Parameters
     ----------
     least
-        A criterion decides about nobody or at least so many people; below 2 nothing is looked at.
+        Whom a criterion decides about is left out where they are fewer; below 2 nobody is.
 
     Raises
     ------
     Refused
-        If a field or gene that a cohort names decides about few of its people.
+        If criteria decide one by one about so many people.
     Invalid
         If the store lacks a field the analysis, a cohort or `complete` names.
     """
@@ -61,8 +61,7 @@ def analysis_set(
             short = name.removeprefix("individual_")
             names = [str(v).removeprefix("individual_") for v in ds.data_vars]
             raise unknown("field", short, names, where=analysis.name)
-    criteria = membership(ds, cohorts)
-    check_effect(ds, cohorts, least=least)
+    criteria = without_needles(ds, cohorts, least=least)
     eligible = analysis.prepare(ds)["individual_eligible"].values.copy()
     for name in complete:
         eligible &= known(ds, name)

@@ -2,6 +2,7 @@
 
 Of "forty people, or this one if mutated", the size is a person's mutation to whoever knows the
 forty. No ledger sees that, as it does not know what the asker knows; but the criteria show it.
+Whom a needle decides about is left out, without a word: a refusal would tell as much.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from eucan_dask.cohort import Cohort, leaves
+from eucan_dask.cohort import Cohort, leaves, membership
 from eucan_dask.errors import Refused
 from eucan_dask.variables import NON_SILENT
 
-__all__ = ["check_effect", "needles"]
+__all__ = ["needles", "without_needles"]
 
 Bool = NDArray[np.bool_]
 Leaf = Mapping[str, Any]
@@ -26,44 +27,56 @@ MOST_SUBSETS = 4  # of classes of one gene, all of whose combinations are tried
 REST = "\0"  # a level that no criterion names
 
 
-def check_effect(ds: xr.Dataset, cohorts: tuple[Cohort, ...], *, least: int) -> None:
-    """Refuse cohorts in which one field or gene decides about 1 .. `least` - 1 people.
+def without_needles(ds: xr.Dataset, cohorts: tuple[Cohort, ...], *, least: int) -> Bool:
+    """Membership (individuals, cohorts) by the criteria, less those whom needles decide about.
 
     Raises
     ------
     Refused
-        In words that depend neither on anybody's value of that field nor on whom it decides about.
+        If these are `least` people of a cohort or more.
     """
-    if least > 1 and any(next(needles(ds, cohort, least=least), None) for cohort in cohorts):
-        raise Refused("min_effect", "leave out what decides about a few people of the cohort only")
+    members = membership(ds, cohorts)
+    if least < 2:
+        return members
+    for cohort, column in zip(cohorts, members.T, strict=True):
+        found = needles(ds, cohort, least=least)
+        if (column & found).sum() >= least:
+            raise Refused("min_effect", "leave out what decides about few people of the cohort")
+        column &= ~found
+    return members
 
 
-def needles(ds: xr.Dataset, cohort: Cohort, *, least: int) -> Iterator[str]:
-    """Fields and genes that decide about 1 .. `least` - 1 people of a larger cohort.
+def needles(ds: xr.Dataset, cohort: Cohort, *, least: int) -> Bool:
+    """People of a larger cohort, fewer than `least`, about whom one field or gene decides.
 
-    For each two values of a field: the people who would be members with one and not with the
-    other, all else as it is. That set does not depend on what the value is. A cohort that is
-    nothing but these people is judged by its size instead.
+    For each two values of a field: whoever would be a member with one and not with the other, all
+    else as it is. Who that is does not depend on their value. A cohort that is nothing but these
+    people is judged by its size instead.
     """
     tree = cohort.tree
     found = leaves(tree)
+    decided = np.zeros(ds.sizes["individuals"], dtype=bool)
     known = {_text(leaf): _truth_of(leaf, ds) for leaf in found}
     for name in dict.fromkeys(map(_attribute, found)):
         own = [leaf for leaf in found if _attribute(leaf) == name]
         if len(own) == len(found):  # it decides about everybody
             continue
-        members = np.array(
-            [
-                _members(tree, {**known, **{_text(leaf): _given(leaf, value) for leaf in own}})
-                for value in _values(own)
-            ],
-            dtype=np.float32,
-        ).reshape(-1, ds.sizes["individuals"])
-        common = members @ members.T
-        sizes = np.diagonal(common)
-        apart = sizes[:, np.newaxis] + sizes - 2 * common
-        if ((apart > 0) & (apart < least) & (common > 0)).any():
-            yield name
+        given = [{_text(leaf): _given(leaf, value) for leaf in own} for value in _values(own)]
+        few = _few([_evaluate(tree, {**known, **one})[0] for one in given], decided.size, least)
+        if (_evaluate(tree, known)[0] & ~few).any():
+            decided |= few
+    return decided
+
+
+def _few(members: list[Bool], n: int, least: int) -> Bool:
+    """Who is in one and not in another of two memberships that differ by fewer than `least`."""
+    few = np.zeros(n, dtype=bool)
+    held = np.unique([np.broadcast_to(one, n) for one in members], axis=0)
+    for number, one in enumerate(held):
+        apart = one ^ held[:number]
+        sizes = apart.sum(axis=1)
+        few |= apart[sizes < least].any(axis=0)
+    return few
 
 
 def _attribute(leaf: Leaf) -> str:
@@ -77,12 +90,6 @@ def _text(leaf: Leaf) -> str:
 def _truth_of(leaf: Leaf, ds: xr.Dataset) -> tuple[Bool, Bool]:
     """Where a criterion holds, and where it does not."""
     return tuple(Cohort.of("c", c).members(ds) for c in (leaf, {"not": leaf}))  # type: ignore[return-value]
-
-
-def _members(node: Mapping[str, Any], known: Mapping[str, tuple[Bool, Bool]]) -> Bool:
-    """Members (people,), or (1,) if it is nobody or everybody whoever they are."""
-    n = max(true.size for true, _ in known.values())
-    return np.broadcast_to(_evaluate(node, known)[0], (n,))
 
 
 def _evaluate(node: Mapping[str, Any], known: Mapping[str, tuple[Bool, Bool]]) -> tuple[Bool, Bool]:

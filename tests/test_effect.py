@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analysis_set import analysis_set
 from eucan_dask.cohort import Cohort
-from eucan_dask.effect import check_effect, needles
+from eucan_dask.effect import needles, without_needles
 from eucan_dask.errors import Refused
 from eucan_dask.testing.data import dataset, people
 from eucan_dask.variables import VARIANT_CLASSIFICATIONS
 
-N, LEAST = 40, 10
+N, LEAST = 100, 10
 Criteria = Mapping[str, Any]
-DS = dataset(people(N, seed=5, panel_share=0.3, missing=0.1, second_biosample=0.0))
+DS = dataset(people(N, seed=7, panel_share=0.3, missing=0.03, second_biosample=0.0))
 MALE = {"field": "sex", "equals": "male"}
+SEEN = {"field": "sex", "present": True}
 OLD = {"field": "age_at_diagnosis", "min": 62.0}
 LATE = {"field": "stage", "in": ["III", "IV"]}
 TP53 = {"gene": "TP53", "mutated": True}
@@ -76,23 +77,22 @@ def covered(gene: int) -> np.ndarray:
     return found
 
 
-def brute(criteria: Criteria) -> set[str]:
+def brute(criteria: Criteria) -> np.ndarray:
     """The same by giving everybody each value in turn."""
-    cohort, found = Cohort.of("c", criteria), set()
+    cohort, found = Cohort.of("c", criteria), np.zeros(N, dtype=bool)
     names = [f"field {f}" for f in cohort.fields()] + [f"gene {g}" for g in cohort.genes()]
-    if len(names) < 2:
-        return set()
-    for name in names:
-        members = [cohort.members(ds) for ds in worlds(name)]
+    for name in names if len(names) > 1 else ():
+        members, few = [cohort.members(ds) for ds in worlds(name)], np.zeros(N, dtype=bool)
         for i, one in enumerate(members):
             for other in members[:i]:
-                if 0 < (one ^ other).sum() < LEAST and (one & other).any():
-                    found.add(name)
+                few |= (one ^ other) & ((one ^ other).sum() < LEAST)
+        if (cohort.members(DS) & ~few).any():
+            found |= few
     return found
 
 
-def found(criteria: Criteria, least: int = LEAST) -> set[str]:
-    return set(needles(DS, Cohort.of("c", criteria), least=least))
+def found(criteria: Criteria, least: int = LEAST) -> np.ndarray:
+    return needles(DS, Cohort.of("c", criteria), least=least)
 
 
 NEEDLES: dict[str, Criteria] = {
@@ -103,8 +103,8 @@ NEEDLES: dict[str, Criteria] = {
     },
     "either way but for one": {
         "any": [
-            {"all": [TP53, MALE]},
-            {"all": [WILD, MALE, {"not": ONE}]},
+            {"all": [TP53, SEEN]},
+            {"all": [WILD, SEEN, {"not": ONE}]},
         ]
     },
     "by one class, among another": {
@@ -133,7 +133,10 @@ NEEDLES: dict[str, Criteria] = {
 
 @pytest.mark.parametrize("name", NEEDLES)
 def test_needles__are_found(name: str) -> None:
-    assert found(NEEDLES[name])
+    """Each decides about the same one person, who is left out of the cohort or was no member."""
+    one = Cohort.of("one", ONE).members(DS)
+    assert one.sum() == 1
+    assert found(NEEDLES[name])[one].all()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ def test_needles__are_found(name: str) -> None:
     ],
 )
 def test_needles__ordinary_criteria_have_none(criteria: Criteria) -> None:
-    assert found(criteria) == set()
+    assert not found(criteria).any()
 
 
 LEAVES = st.sampled_from([MALE, OLD, LATE, TP53, WILD, DIED, ONE])
@@ -168,36 +171,69 @@ TREES = st.recursive(
 @settings(max_examples=25, deadline=None)
 @given(criteria=TREES)
 def test_needles__as_by_brute_force(criteria: Criteria) -> None:
-    """Brute force knows no missing gene: what it finds is found, and fields agree."""
-    expected, got = brute(criteria), found(criteria)
-    assert expected <= got
-    assert {n for n in got if n.startswith("field")} == {n for n in expected if "field" in n}
+    """Brute force knows no missing gene: whom it finds is found."""
+    assert (brute(criteria) <= found(criteria)).all()
 
 
-def test_check_effect__in_words_that_say_nothing() -> None:
-    told = set()
-    for name in ("or one if mutated", "or one of a stage"):
-        with pytest.raises(Refused, match="min_effect") as refusal:
-            check_effect(DS, (Cohort("all"), Cohort.of("c", NEEDLES[name])), least=LEAST)
-        told.add(str(refusal.value))
-    assert len(told) == 1
+FIELDS = st.recursive(
+    st.sampled_from([MALE, OLD, LATE, DIED, ONE]),
+    lambda part: st.one_of(
+        part.map(lambda c: {"not": c}),
+        st.lists(part, min_size=2, max_size=3).map(lambda c: {"all": c}),
+        st.lists(part, min_size=2, max_size=3).map(lambda c: {"any": c}),
+    ),
+    max_leaves=5,
+)
 
 
-def test_check_effect__does_not_depend_on_whether_they_are_mutated() -> None:
-    """The answer is the same with and without the mutation: it says nothing of it."""
-    cohort = (Cohort.of("c", NEEDLES["or one if mutated"]),)
-    for ds in worlds("gene TP53"):
-        with pytest.raises(Refused, match="min_effect"):
-            check_effect(ds, cohort, least=LEAST)
+@settings(max_examples=25, deadline=None)
+@given(criteria=FIELDS)
+def test_needles__of_fields_as_by_brute_force(criteria: Criteria) -> None:
+    np.testing.assert_array_equal(found(criteria), brute(criteria))
 
 
-def test_check_effect__nothing_is_looked_at_below_two() -> None:
-    check_effect(DS, (Cohort.of("c", NEEDLES["or one if mutated"]),), least=1)
+@pytest.mark.parametrize("name", NEEDLES)
+def test_without_needles__the_same_whoever_is_mutated(name: str) -> None:
+    """Of the person nothing is told: the cohort is the same with and without the mutation."""
+    cohorts = (Cohort.of("c", NEEDLES[name]),)
+    one = Cohort.of("one", ONE).members(DS)
+    for ds in (DS, *worlds("gene TP53"), *worlds("field stage")):
+        assert not without_needles(ds, cohorts, least=LEAST)[one].any()
 
 
-def test_analysis_set__looks_at_effects() -> None:
+def test_without_needles__others_stay() -> None:
+    cohorts = (Cohort("all"), Cohort.of("c", NEEDLES["or one if mutated"]))
+    members = without_needles(DS, cohorts, least=LEAST)
+    one = Cohort.of("one", ONE).members(DS)
+    assert members[:, 0].all()
+    np.testing.assert_array_equal(members[:, 1], Cohort.of("m", MALE).members(DS) & ~one)
+
+
+def test_without_needles__nothing_is_looked_at_below_two() -> None:
+    cohorts = (Cohort.of("c", NEEDLES["or one if mutated"]),)
+    np.testing.assert_array_equal(
+        without_needles(DS, cohorts, least=1)[:, 0], cohorts[0].members(DS)
+    )
+
+
+def test_without_needles__many_are_not_left_out_without_a_word() -> None:
+    """Each decides about few, all of them about many."""
+    ages = np.sort(DS["individual_age_at_diagnosis"].values)
+    parts: list[Criteria] = [{"field": "age_at_diagnosis", "min": ages[50]}]
+    for start, leaf in zip(range(0, 36, 9), (LATE, DIED, TP53, MALE), strict=True):
+        own = {"field": "age_at_diagnosis", "min": ages[start], "max": ages[start + 7]}
+        parts.append({"all": [own, leaf]})
+    cohort = Cohort.of("c", {"any": parts})
+    for part in parts[1:]:
+        alone = needles(DS, Cohort.of("c", {"any": [parts[0], part]}), least=LEAST)
+        assert 0 < alone.sum() < LEAST
+    with pytest.raises(Refused, match="min_effect"):
+        without_needles(DS, (cohort,), least=LEAST)
+
+
+def test_analysis_set__leaves_needles_out() -> None:
     cohorts = (Cohort.of("c", NEEDLES["or one if mutated"]),)
     sex = CohortSummary(fields=(SummaryField("sex", levels=("female", "male")),))
-    with pytest.raises(Refused, match="min_effect"):
-        analysis_set(DS, sex, cohorts, (), least=LEAST)
-    assert analysis_set(DS, sex, cohorts, ()).used.any()
+    plain, careful = (analysis_set(DS, sex, cohorts, (), least=k) for k in (0, LEAST))
+    one = Cohort.of("one", ONE).members(DS)
+    np.testing.assert_array_equal(careful.used[:, 0], plain.used[:, 0] & ~one)

@@ -213,7 +213,7 @@ class Stores:
         self.directory, self.protected, self.settings = directory, protected, settings
 
     @cache  # noqa: B019
-    def people(self, store: int, n: int = EACH) -> list[Person]:
+    def people(self, store: int) -> list[Person]:
         """The persons of a store who may be asked about; the store is made if absent."""
         rng = np.random.default_rng([store, 11])
         drawn = crowd(N, seed=1000 + store, share=float(rng.uniform(0.35, 0.65)))
@@ -234,7 +234,7 @@ class Stores:
         found = []
         for bit in (True, False):
             own = usable[drawn.secret[usable["rank"]] == bit]
-            for _, row in own.iloc[rng.permutation(len(own))[: n // 2]].iterrows():
+            for _, row in own.iloc[rng.permutation(len(own))[: EACH // 2]].iterrows():
                 found.append(Person(store, int(row["rank"]), row["sex"], row["stage"], bit))
         return found
 
@@ -318,7 +318,7 @@ KNOWN: tuple[Program, ...] = tuple(
 
 def trial(stores: Stores, asked: Program, where: tuple[Sequence[int], Sequence[int]]) -> float:
     """Accuracy of a program on people of other stores than it was taught on."""
-    train, test = ([p for n in numbers for p in stores.people(n, EACH)] for numbers in where)
+    train, test = ([p for n in numbers for p in stores.people(n)] for numbers in where)
     seen = [[stores.ask(asked, person) for person in people] for people in (train, test)]
     bits = [[person.bit for person in people] for people in (train, test)]
     return accuracy(seen[0], bits[0], seen[1], bits[1])
