@@ -10,8 +10,10 @@ from typing import Any
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
+from eucan_dask.exposure import genes, numbers
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
+from eucan_dask.panel import Panel
 from eucan_dask.rules import rule_names
 from eucan_dask.variant_panel import VariantPanel
 
@@ -90,10 +92,24 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
         region = f" of {variants.region}" if variants.region else ""
         many = f"{n_variants:,} variants{region} in {variants.n_blocks} block(s)"
         lines.append(f"  {many}; variants_digest {variants.digest}")
+    lines += _exposure(analysis, question.panel, n_variants)
     lines.append(
         f"  cost: up to {rounds} round(s) x {n_sites} sites x {total} bytes"
         f" = {rounds * n_sites * total} bytes"
     )
+    return lines
+
+
+def _exposure(analysis: Analysis, panel: Panel, n_variants: int) -> list[str]:
+    """What it may cost people: each site has its own thresholds, which it does not tell."""
+    lines, told = [], numbers(analysis, panel) if n_variants else 0
+    if told:
+        lines.append(
+            f"  exposure of each person, for each variant and cohort: from {2 * told} / people to"
+            f" {told} / min_carriers, which hidden variants cost"
+        )
+    if counts := genes(analysis, panel):
+        lines.append(f"  exposure of each person, for each cohort: up to {counts} / people assayed")
     return lines
 
 
