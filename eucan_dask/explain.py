@@ -15,6 +15,7 @@ from eucan_dask.exposure import genes, numbers
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
 from eucan_dask.leaving import leaving
+from eucan_dask.panel import Panel
 from eucan_dask.partial import Coords
 from eucan_dask.rules import ON_POOL, at_site
 from eucan_dask.structural import STRUCTURAL
@@ -109,17 +110,11 @@ def _question(
         many = f"{n_variants:,} variants{region} in {variants.n_blocks} block(s)"
         lines.append(f"  {many}; variants_digest {variants.digest}")
     size = _bytes(analysis, coords, aggregator, max(n_variants, 1))
+    lines += _exposure(analysis, question.panel, n_variants)
     lines.append(
         f"  cost: up to {rounds} round(s) x {n_sites} sites x {size} bytes"
         f" = {rounds * n_sites * size} bytes, {aggregator}"
     )
-    if each := numbers(analysis, question.panel):
-        lines.append(
-            f"  exposure: {each * n_variants:,} number(s) about variants; each costs everybody it "
-            "rests on 1 / (people in its smallest group)"
-        )
-    if counts := genes(analysis, question.panel):
-        lines.append(f"  exposure: up to {counts:,} count(s) about genes; each costs 1 / people")
     return lines
 
 
@@ -133,6 +128,19 @@ def _bytes(analysis: Analysis, coords: Coords, aggregator: str, n_variants: int)
         int((d.itemsize + (words if d.kind == "f" else 0)) * math.prod(shape) * scale)
         for shape, d in whole.values()
     )
+
+
+def _exposure(analysis: Analysis, panel: Panel, n_variants: int) -> list[str]:
+    """What it may cost people: each site has its own thresholds, which it does not tell."""
+    lines, told = [], numbers(analysis, panel) if n_variants else 0
+    if told:
+        lines.append(
+            f"  exposure of each person, for each variant and cohort: from {2 * told} / people to"
+            f" {told} / min_carriers, which hidden variants cost"
+        )
+    if counts := genes(analysis, panel):
+        lines.append(f"  exposure of each person, for each cohort: up to {counts} / people assayed")
+    return lines
 
 
 def job_template(kind: type[Analysis]) -> str:

@@ -161,18 +161,7 @@ class Policy:
         _among(allow["tiers"], TIERS, f"{where} [allow] tiers")
         for name in ("aggregators", "controlled_aggregators"):
             _among(allow[name], AGGREGATORS, f"{where} [allow] {name}")
-        tiers = config.check(
-            top["tiers"],
-            dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
-            where=f"{where} [tiers]",
-        )
-        if not top["public"] and tiers["association"] != "controlled":
-            raise Invalid(
-                "an association tells traits of whose genome is known: no cap stops that",
-                where=f"{where} [tiers] association",
-                expected="controlled",
-                found=tiers["association"],
-            )
+        tiers = _kind_tiers(top, where)
         return cls(
             thresholds=Thresholds.from_toml(top["thresholds"], top["zeros"], where=where),
             **limits,
@@ -197,6 +186,20 @@ def _limits(top: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[st
     for name, value in {**limits, **exposure}.items():
         _check_number(value, f"{where} {name}")
     return limits, exposure
+
+
+def _kind_tiers(top: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The table `[tiers]`."""
+    keys = dict.fromkeys(KINDS, config.Key(str, choices=TIERS))
+    tiers: dict[str, str] = config.check(top["tiers"], keys, where=f"{where} [tiers]")
+    if not top["public"] and tiers["association"] != "controlled":
+        raise Invalid(
+            "an association tells traits of whose genome is known, and no cap stops that",
+            where=f"{where} [tiers] association",
+            expected="controlled",
+            found=tiers["association"],
+        )
+    return tiers
 
 
 def _check_number(value: float, where: str) -> None:

@@ -178,6 +178,7 @@ def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> 
     )
     assert "gene_n_mutated (count, 2 genes x 1 classes x 2 cohorts)" in answer.out
     assert "cost: up to 1 round(s) x 3 sites x 72 bytes = 216 bytes" in answer.out
+    assert "exposure of each person, for each cohort: up to 2 / people assayed" in answer.out
 
 
 def test_explain__then_run_leaves_what_was_told(

@@ -354,7 +354,7 @@ def test_ingest_plink__sex_contradicts(tmp_path: Path, order: str) -> None:
 
 
 def test_catalogue__variants(tmp_path: Path) -> None:
-    """Contigs and numbers, and not one variant."""
+    """Of personal data: contigs, the nearest of 1, 2, 5, 10, ... variants, samples in tens."""
     store = tmp_path / "s"
     rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
     ingest_clinical(table(tmp_path / "c.tsv", rows), store=store, mapping="plain")
@@ -367,8 +367,8 @@ def test_catalogue__variants(tmp_path: Path) -> None:
     ingest(vcf(tmp_path / "a.vcf"), store)
     assert open_store(store).catalogue()["variants"] == {
         "reference_checked": False,
-        "n_genotyped": 4,
-        "n_variants": 6,
+        "n_genotyped": 10,
+        "n_variants": 5,
         "contigs": ["1", "2", "X"],
     }
     found = describe(store)
@@ -381,16 +381,14 @@ def test_catalogue__variants(tmp_path: Path) -> None:
     ]
 
 
-def test_catalogue__of_personal_data_counts_roughly(tmp_path: Path) -> None:
-    """The nearest of 1, 2, 5, 10, ... variants, and samples in tens."""
+def test_catalogue__variants_of_other_data(tmp_path: Path) -> None:
     store = tmp_path / "s"
     rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
     clinical = table(tmp_path / "c.tsv", rows)
-    ingest_clinical(clinical, store=store, mapping="plain", data_class="personal")
+    ingest_clinical(clinical, store=store, mapping="plain", data_class="synthetic")
     ingest(vcf(tmp_path / "a.vcf"), store)
     found = open_store(store).catalogue()["variants"]
-    assert (found["n_variants"], found["n_genotyped"]) == (5, 10)
-    assert describe(store)["n_variants"] == 6
+    assert (found["n_variants"], found["n_genotyped"]) == (6, 4)
 
 
 def test_ingest_vcf__with_reference(tmp_path: Path) -> None:
