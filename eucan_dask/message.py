@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid
+from eucan_dask.strict_json import table_of
 
 __all__ = ["Arrays", "begins", "pack", "read_header", "shortfall", "unpack"]
 
@@ -19,7 +20,7 @@ MAGIC = b"EUCAN\x00\x00\x02"  # the last byte is the version
 PREFIX = struct.Struct("<8sI")
 MAX_HEADER = 8 * 2**20
 MAX_BYTES = 2**30
-MAX_DIMS, MAX_DIGITS = 8, 18
+MAX_DIMS = 8
 DTYPES = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64, "|u1": np.uint8}
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -100,7 +101,8 @@ def _open(raw: bytes) -> tuple[dict[str, Any], int]:
     length = begins(raw)
     if length > MAX_HEADER or PREFIX.size + length > len(raw):
         raise Invalid("has a header that does not fit", where="wire")
-    return _json(raw[PREFIX.size : PREFIX.size + length]), PREFIX.size + length
+    text = raw[PREFIX.size : PREFIX.size + length]
+    return table_of(text, where="wire"), PREFIX.size + length
 
 
 def begins(raw: bytes) -> int:
@@ -119,50 +121,6 @@ def begins(raw: bytes) -> int:
             remedy="install the same eucan-dask at every site",
         )
     return int(length)
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(
-            text,
-            object_pairs_hook=_no_repeats,
-            parse_constant=_no_constant,
-            parse_int=_int,
-            parse_float=_float,
-        )
-    except (ValueError, RecursionError) as error:
-        raise Invalid("has a header that is not JSON", where="wire") from error
-    if not isinstance(header, dict):
-        raise Invalid("has a header that is no table", where="wire")
-    try:
-        json.dumps(header, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; too deep
-        raise Invalid("has a header that is not text", where="wire") from error
-    return header
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError("a key is repeated")
-    return table
-
-
-def _int(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError("a number is too large")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):  # 1e999
-        raise ValueError("a number is too large")
-    return number
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
 
 
 def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]:

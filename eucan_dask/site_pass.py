@@ -144,7 +144,7 @@ class _Pass:
     def _request(self, name: str) -> None:
         named = read_name(name)
         path = self.directory / IN / name
-        raw = take(path, max_bytes=MAX_BYTES)
+        raw = take(path, max_bytes=wire.MAX_REQUEST)
         if raw is None:
             return  # taken back meanwhile
         if named is None:

@@ -671,6 +671,76 @@ def test_decode__a_lie_about_size_allocates_nothing() -> None:
     assert peak(lambda: decode_request(claim)) < 2**20
 
 
+BOMBS = {
+    "deep": b"[" * (2**23 - 9),
+    "empty lists": b'{"a":[' + b"[]," * (2**21) + b"[]]}",
+    "empty tables": b'{"a":[' + b"{}," * (2**21) + b"{}]}",
+    "tables of tables": b'{"a":[' + b'{"b":{}},' * 2**19 + b"{}]}",
+    "words": b'{"a":[' + b'"ab",' * 2**20 + b'""]}',
+    "numbers": b'{"a":[' + b"999," * 2**21 + b"0]}",
+    "keys": b"{" + b",".join(b'"%d":0' % n for n in range(2**19)) + b"}",
+    "one number": b'{"a":' + b"9" * 2**22 + b"}",
+    "escapes": b'{"a":"' + b"\\u0041" * 2**20 + b'"}',
+    "spaces": b"{" + b" " * (2**23 - 9) + b"}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(BOMBS))
+def test_decode__a_header_that_would_grow_is_refused_unread(name: str) -> None:
+    """A few bytes of JSON can take a hundred of memory: brackets, words, numbers."""
+    body = as_message(BOMBS[name])
+    asked, answer = by_asker(body), signed(body)
+    assert peak(lambda: decode_request(asked)) < 6 * len(body)
+    assert peak(lambda: received(answer)) < 4 * len(body)
+    assert peak(lambda: message.shortfall(body, tail=0)) < 6 * len(body)
+
+
+def test_decode__numbers_of_many_digits() -> None:
+    """Python reads integers of any length; a float of them would overflow."""
+    text = json.dumps(unpacked(sent()[: -wire.RELEASE_TAIL])[0])
+    for old, new in (
+        ('"threshold": 10.0', f'"threshold": {10**400}'),
+        ('"n_tasks": 1', f'"n_tasks": {10**30}'),
+        ('"seconds": 1', f'"seconds": {10**400}'),
+        ('"seconds": 1', '"seconds": -1'),
+        ('"n_tasks": 1', '"n_tasks": -1'),
+        ('"n_tasks": 1', f'"n_tasks": {2**53}'),
+        ('"n_hidden": 1', '"n_hidden": -1'),
+        ('"threshold": 10.0', '"threshold": -1'),
+        ('"round": 0', f'"round": {10**400}'),
+    ):
+        assert old in text, old
+        data = unpacked(sent()[: -wire.RELEASE_TAIL])[1]
+        with pytest.raises(Invalid):
+            received(signed(as_message(text.replace(old, new).encode(), data)))
+
+
+def test_decode_request__counts_of_fewer_than_nobody() -> None:
+    asked = fit(1)
+    totals = {n: np.array(v) for n, v in asked.history[0].items()}
+    totals["n_event"] = np.full_like(totals["n_event"], -1)
+    with pytest.raises(Invalid, match="negative"):
+        decode_request(encode_request(dataclasses.replace(asked, history=(totals,))))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "0/../x", "a\x00b"])
+def test_decode__names_that_look_like_paths_are_names(name: str) -> None:
+    """No name in a message is ever a path: an undeclared one is refused like any other."""
+    with pytest.raises(Invalid, match="other arrays"):
+        received(sent(arrays={**release().arrays, name: np.zeros(1)}))
+    with pytest.raises(Invalid, match="not in the roster"):
+        received(sent(site=name))
+    header, data = unpacked(body_of(fit(1)))
+    header["arrays"][0][0] = f"0/{name}"
+    with pytest.raises(Invalid, match="lacks totals"):
+        decode_body(as_message(header, data))
+
+
+def test_decode_request__no_larger_than_a_question_can_be() -> None:
+    raw = bytes(wire.MAX_REQUEST + 1)
+    assert peak(lambda: decode_request(raw)) < 2**16
+
+
 def test_decode__arrays_are_views_of_the_message() -> None:
     back = received(sent())
     assert all(not values.flags.owndata for values in back.arrays.values())

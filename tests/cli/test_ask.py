@@ -167,8 +167,8 @@ def test_explain__computes_nothing(
         assert word in answer.out
     (question,) = read_job(path).questions
     asked = question.analysis, question.panel
-    assert ("number(s) about variants" in answer.out) == bool(numbers(*asked))
-    assert ("count(s) about genes" in answer.out) == bool(genes(*asked))
+    assert ("for each variant and cohort: from" in answer.out) == bool(numbers(*asked))
+    assert ("people assayed" in answer.out) == bool(genes(*asked))
 
 
 def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> None:

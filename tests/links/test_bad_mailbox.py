@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from eucan_dask import message, wire
 from eucan_dask import site_pass as pass_module
 from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.federation import Federation
+from eucan_dask.keys import read_public
 from eucan_dask.links import mailbox as link_module
 from eucan_dask.mailbox import put, release_path
-from tests.asking import KEY, encoded
+from tests.asking import KEY, admit, encoded, read_answer
 from tests.cli.commands import Cli, refusal, tree
 from tests.links.parties import (
     LONG,
@@ -24,6 +25,7 @@ from tests.links.parties import (
     Parties,
     ask,
     in_process,
+    ledger_rows,
     passes,
     passing,
     put_request,
@@ -357,3 +359,41 @@ def test_pass__a_full_disk_is_not_an_answer(
     assert parties.left() == ["ab12.0.request"]
     assert passes(parties.sites["lyon"])[0].endswith("answered")
     assert link_module.FIRST < 0.2, "the fixture hurries"
+
+
+# --- who may ask ---
+
+
+def test_pass__a_stranger_is_refused_and_nothing_is_kept(parties: Parties) -> None:
+    site = parties.sites["lyon"]
+    stranger = Ed25519PrivateKey.from_private_bytes(b"9" * 32)
+    raw = wire.encode_request(request("lyon"), stranger)
+    (parties.boxes["lyon"] / "in" / "ab12.0.request").write_bytes(raw)
+    assert passes(site) == ["run ab12, cohort_summary, round 1: refused, rule asker"]
+    first = release_of(parties, "lyon").read_bytes()
+    assert parties.answers("lyon") == {}
+    assert ledger_rows(site) == []
+    assert passes(site) == ["nothing waits"], "it lies there already"
+    assert release_of(parties, "lyon").read_bytes() == first
+    admit(site, stranger, name="late")
+    assert passes(site) == ["run ab12, cohort_summary, round 1: answered"]
+    found = read_answer(release_of(parties, "lyon").read_bytes(), raw, key_of(site), stranger)
+    assert found.status == "released"
+    assert len(parties.answers("lyon")) == 1
+
+
+def test_pass__who_was_taken_off_gets_no_kept_answer(parties: Parties) -> None:
+    site = parties.sites["lyon"]
+    raw = encoded(request("lyon"))
+    put = parties.boxes["lyon"] / "in" / "ab12.0.request"
+    put.write_bytes(raw)
+    assert passes(site) == ["run ab12, cohort_summary, round 1: answered"]
+    release_of(parties, "lyon").unlink()
+    (site / "parties.toml").write_text("format = 1\n")
+    assert passes(site) == ["run ab12, cohort_summary, round 1: refused, rule asker"]
+    found = read_answer(release_of(parties, "lyon").read_bytes(), raw, key_of(site))
+    assert (found.status, found.findings[0].rule) == ("refused", "asker")
+
+
+def key_of(site: Path) -> Ed25519PublicKey:
+    return read_public(site / "keys" / "site.pub")
