@@ -12,7 +12,7 @@ from scipy import stats
 from eucan_dask.analyses.allele_frequency import AlleleFrequency
 from eucan_dask.cohort import Cohort
 from eucan_dask.panel import Panel
-from tests.attack_people import EVERYBODY, Analyst, Arrays
+from tests.attack_people import EVERYBODY, PURPOSE, Analyst, Arrays
 
 Float = NDArray[np.float64]
 
@@ -29,10 +29,13 @@ def harvest(
     found = []
     for start in range(0, len(labels), block):
         panel = Panel(variants=tuple(labels[start : start + block]))
-        answer = analyst.ask(AlleleFrequency(), panel=panel, tier=tier, cohorts=cohorts)
-        if not answer:
+        request = analyst.federation.request(
+            AlleleFrequency(), purpose=PURPOSE, panel=panel, tier=tier, cohorts=cohorts
+        )
+        released = analyst.send(request, "a").released("a")
+        if not released:
             break
-        found += answer.released("a")
+        found += released
     return found
 
 

@@ -83,7 +83,9 @@ def rebuilt(betas: Float, told: Float, start: Float, *, n_event: int, moved: Flo
         return np.asarray(-np.concatenate([value, score], axis=1).reshape(-1, start.size))
 
     limits = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 300}
-    return np.asarray(least_squares(misfit, start.ravel(), slope, **limits).x.reshape(shape))
+    return np.asarray(
+        least_squares(misfit, start.ravel(), slope, method="lm", **limits).x.reshape(shape)
+    )
 
 
 def share_rebuilt(guess: Float, truth: Float, *, within: float) -> float:

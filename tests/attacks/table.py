@@ -34,7 +34,13 @@ def found() -> dict[str, Attack]:
     """Every attack of the tests, by name."""
     for file in sorted(HERE.glob("test_*.py")):
         importlib.import_module(f"tests.attacks.{file.stem}")
-    return ATTACKS
+    return dict(sorted(ATTACKS.items(), key=lambda item: _number(item[0])))
+
+
+def _number(name: str) -> tuple[int, str]:
+    """A2 before A10; those without a number last."""
+    told = re.match(r"A(\d+)\b", name)
+    return (int(told[1]) if told else 1000, name)
 
 
 def row(attack: Attack, strength: Strength) -> str:
@@ -49,6 +55,13 @@ def recorded() -> dict[str, Strength]:
     rows = re.findall(r"(?m)^\| (.+) \|$", PAGE.read_text(encoding="utf-8"))
     cells = [line.split(" | ") for line in rows if not line.startswith("attack |")]
     return {c[0]: Strength(float(c[3]), float(c[4])) for c in cells}
+
+
+def matches(attack: Attack, directory: Path) -> None:
+    """Fail where the page tells other numbers of an attack than are measured."""
+    strength, told = attack.strength(directory), recorded()[attack.name]
+    assert abs(strength.before - told.before) <= attack.tolerance
+    assert abs(strength.after - told.after) <= attack.tolerance
 
 
 def main() -> None:

@@ -64,11 +64,10 @@ from tests.attacks.rebuild import (
     share_rebuilt,
     weight_shares,
 )
-from tests.attacks.table import recorded
+from tests.attacks.table import matches
 
 OPENED = {"variant_counts": '"open"'}  # a steward who lets everybody ask for frequencies
 AGE, INDEX, EVENT = "age_at_diagnosis", "body_mass_index", "overall_survival_event"
-WAITS_EXPOSURE = "exposure is not looked at before the ledger is merged"
 
 # --- who is among the people: frequencies of alleles ---
 
@@ -110,7 +109,7 @@ def homer_attack(directory: Path) -> Strength:
 
 
 def test_a1_homer(tmp_path: Path) -> None:
-    judge(homer_attack.strength(tmp_path), works=0.9, allowed=0.7, waits=WAITS_EXPOSURE)
+    judge(homer_attack.strength(tmp_path), works=0.9, allowed=0.7)
 
 
 @attack(
@@ -130,7 +129,7 @@ def likelihood_attack(directory: Path) -> Strength:
 
 
 def test_a2_likelihood_ratio(tmp_path: Path) -> None:
-    judge(likelihood_attack.strength(tmp_path), works=0.7, allowed=0.12, waits=WAITS_EXPOSURE)
+    judge(likelihood_attack.strength(tmp_path), works=0.7, allowed=0.12)
 
 
 @attack(
@@ -162,7 +161,7 @@ def greedy_attack(directory: Path) -> Strength:
 
 
 def test_a2_cohorts_and_runs(tmp_path: Path) -> None:
-    judge(greedy_attack.strength(tmp_path), works=0.5, allowed=0.12, waits=WAITS_EXPOSURE)
+    judge(greedy_attack.strength(tmp_path), works=0.5, allowed=0.12)
 
 
 @attack(
@@ -184,7 +183,7 @@ def registered_attack(directory: Path) -> Strength:
 
 def test_a2_registered_tier(tmp_path: Path) -> None:
     found = registered_attack.strength(tmp_path)
-    judge(found, works=0.7, allowed=0.3, waits=WAITS_EXPOSURE)
+    judge(found, works=0.7, allowed=0.3)
 
 
 @attack(
@@ -203,7 +202,7 @@ def reference_attack(directory: Path) -> Strength:
 
 
 def test_a3_reference_panel(tmp_path: Path) -> None:
-    judge(reference_attack.strength(tmp_path), works=0.2, allowed=0.12, waits=WAITS_EXPOSURE)
+    judge(reference_attack.strength(tmp_path), works=0.2, allowed=0.12)
 
 
 # --- who is among the people: mutations of tumours ---
@@ -214,12 +213,27 @@ GENES = tuple(f"G{g:03d}" for g in range(60))
 @attack(
     "A2 likelihood ratio of tumours",
     learned="that somebody whose age and tumour's mutations are known is among the people",
-    measure="power at 1 % false alarms, from 60 genes over cohorts of ages",
+    measure="power at 1 % false alarms, 60 genes, most rarely mutated; cohorts of ages",
     stopped_by="min_cell; leverage",
 )
 def tumour_attack(directory: Path) -> Strength:
     rng = np.random.default_rng(31)
-    shares = rng.uniform(0.1, 0.6, len(GENES))
+    often = [rng.uniform(0.3, 0.6, 4), rng.uniform(0.1, 0.2, 10)]
+    return _tumours(directory, rng, np.concatenate([*often, rng.uniform(0.03, 0.08, 46)]))
+
+
+@attack(
+    "A2 likelihood ratio of common mutations",
+    learned="the same, where each of 60 genes is mutated in 10 to 60 % of tumours",
+    measure="power at 1 % false alarms, over cohorts of ages",
+    stopped_by="min_cell; leverage: but each gene says as much again",
+)
+def common_attack(directory: Path) -> Strength:
+    rng = np.random.default_rng(31)
+    return _tumours(directory, rng, rng.uniform(0.1, 0.6, 60))
+
+
+def _tumours(directory: Path, rng: np.random.Generator, shares: np.ndarray) -> Strength:
     some = patients(120, seed=32)
     carried = rng.random((120, len(GENES))) < shares
     rows = [
@@ -260,16 +274,25 @@ def _mutated(
     analyst: Analyst, low: float, high: float
 ) -> tuple[tuple[float, float], np.ndarray, np.ndarray] | None:
     cohort = Cohort.of("c", {"field": AGE, "min": low, "max": high})
-    answer = analyst.ask(MutationFrequency(), panel=Panel(genes=GENES), cohorts=(cohort,))
-    if not answer:
+    panel = Panel(genes=GENES)
+    request = analyst.federation.request(
+        MutationFrequency(), purpose=PURPOSE, panel=panel, cohorts=(cohort,)
+    )
+    released = analyst.send(request).released("a")
+    if not released:
         return None
-    (found,) = answer.released("a")
+    (found,) = released
     return (low, high), found["gene_n_mutated"][:, 0, 0], found["mutated_hidden"][:, 0, 0]
 
 
 def test_a2_tumours(tmp_path: Path) -> None:
     found = tumour_attack.strength(tmp_path)
-    judge(found, works=0.8, allowed=0.12, waits="cohorts are compared by pairs, not by leverage")
+    judge(found, works=0.8, allowed=0.12)
+
+
+def test_a2_common_mutations(tmp_path: Path) -> None:
+    found = common_attack.strength(tmp_path)
+    judge(found, works=0.8, allowed=0.12, waits="genes are not charged as variants are")
 
 
 # --- who is among the people: rare alleles ---
@@ -347,7 +370,7 @@ def rare_attack(directory: Path) -> Strength:
     before, after = both(directory, [some], genotypes=True)
     own = [labels[v] for v in np.flatnonzero(carried[0])]
     limited = attacked(directory / "one", [some], protected=True, genotypes=True, settings=OPENED)
-    allowed = sum(len(a["alleles_hidden"]) for a in harvest(limited, own, tier="open", block=5))
+    allowed = sum(len(a["alleles_hidden"]) for a in harvest(limited, own, tier="open", block=10))
     carrier = 1 - (1 - shares) ** 2
     found = []
     for analyst, name, n_each in ((before, "b", 1000), (after, "a", allowed)):
@@ -597,7 +620,7 @@ def _explained(rows: np.ndarray, sums: np.ndarray, truth: np.ndarray) -> float:
 
 def test_a13_covariance(tmp_path: Path) -> None:
     found = covariance_attack.strength(tmp_path)
-    judge(found, works=0.9, allowed=0.2, waits="cohorts are compared by pairs, not by leverage")
+    judge(found, works=0.9, allowed=0.2)
 
 
 @pytest.mark.parametrize(
@@ -674,6 +697,7 @@ def test_a14_one_hot(tmp_path: Path) -> None:
     learned="the age of each person, by name, from a transcript whose times are known",
     measure="share of people read to a tenth of a standard deviation; 0.1 guessing the mean",
     stopped_by="no risk set leaves; sums are over all people of a stratum",
+    tolerance=0.05,
 )
 def risk_set_attack(directory: Path) -> Strength:
     some = patients(60, seed=5)
@@ -753,7 +777,7 @@ def one_weight_attack(directory: Path) -> Strength:
 
 
 def test_crafted_state__one_person(tmp_path: Path) -> None:
-    judge(one_weight_attack.strength(tmp_path), works=0.5, allowed=0.33)
+    judge(one_weight_attack.strength(tmp_path), works=0.45, allowed=0.33)
 
 
 @attack(
@@ -761,6 +785,7 @@ def test_crafted_state__one_person(tmp_path: Path) -> None:
     learned="everybody's age and body-mass index, from sums at the attacker's coefficients",
     measure="share of people rebuilt to a tenth of a standard deviation in both; 0.1 by chance",
     stopped_by="nothing: totals of former rounds are believed, and runs are not added up",
+    tolerance=0.1,
 )
 def many_runs_attack(directory: Path) -> Strength:
     some = patients(CRAFTED, seed=4, hazard=0.00035)
@@ -912,10 +937,6 @@ def test_a25_metadata(tmp_path: Path) -> None:
     judge(found, works=0.6, allowed=0.0, waits="the catalogue counts the variants a site holds")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, one in ATTACKS.items() if one.run.__module__ == __name__]
-)
+@pytest.mark.parametrize("name", [n for n, a in ATTACKS.items() if a.run.__module__ == __name__])
 def test_page__has_the_measured_numbers(name: str, tmp_path: Path) -> None:
-    strength, told = ATTACKS[name].strength(tmp_path), recorded()[name]
-    assert strength.before == pytest.approx(told.before, abs=ATTACKS[name].tolerance)
-    assert strength.after == pytest.approx(told.after, abs=ATTACKS[name].tolerance)
+    matches(ATTACKS[name], tmp_path)
