@@ -20,6 +20,7 @@ from eucan_dask.init import init_federation
 from eucan_dask.keys import read_private
 from eucan_dask.mailbox import release_path
 from eucan_dask.panel import Panel
+from eucan_dask.parties import admit_peer
 from eucan_dask.request import Request, Roster
 from eucan_dask.result import Result
 from eucan_dask.site import Site
@@ -38,6 +39,7 @@ __all__ = [
     "SHORT",
     "Parties",
     "ask",
+    "befriend",
     "in_process",
     "ledger_rows",
     "make_sites",
@@ -126,6 +128,14 @@ def share(
     for site in own.values():
         admit(site, read_private(parties.desk / "federation.key"), name="desk")
     return parties
+
+
+def befriend(parties: Parties) -> None:
+    """Let all sites mask with each other, as their stewards would one by one."""
+    for name, site in parties.sites.items():
+        for other, directory in parties.sites.items():
+            if other != name:
+                admit_peer(site, other, directory / "keys" / "site.pub")
 
 
 def passes(site: Path) -> list[str]:
