@@ -268,7 +268,7 @@ def edge_of_difference(directory: Path) -> Strength:
 
 def size_questions(rank: int) -> list[tuple[Criteria, Criteria]]:
     """The mutated of twenty known people; and with one person more."""
-    windows = [ranks(s, s + 19) for s in range(0, N - 19, 10) if not s <= rank < s + 20]
+    windows = [ranks(s, s + 19) for s in range(0, N - 19, 13) if not s <= rank < s + 20]
     return [
         (every(MUTATED, window), every(MUTATED, either(window, person(rank)))) for window in windows
     ]

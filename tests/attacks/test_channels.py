@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from eucan_dask import wire
+from eucan_dask import message, wire
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
+from eucan_dask.clusters import open_cluster
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import EucanError
 from eucan_dask.mailbox import IN, OUT, put, request_path
@@ -84,6 +85,23 @@ def test_words__no_id_in_logs_tasks_tracebacks_and_representations(
     sent = [raw.decode("latin-1") for raw in analyst.mailbox()]
     for what, texts in (("log", heard), ("words", words), ("repr", found), ("message", sent)):
         assert not {text[:40] for text in texts if PERSON in text}, what
+
+
+def test_words__no_id_in_tasks_and_names_of_a_cluster(memory: Path, planted: People) -> None:
+    """What a scheduler and its dashboard show: keys and names of tasks, workers, addresses."""
+    analyst = attacked(memory, [planted], protected=True)
+    site = Site(memory / "a" / "site", cluster=open_cluster({"kind": "local", "threads": 1}))
+    request = analyst.federation.request(MutationFrequency(), purpose=PURPOSE, panel=PANEL)
+    try:
+        answer = site.answer(wire.encode_request(request, analyst.federation.key))
+        scheduler = site.cluster._client.cluster.scheduler
+        log = [repr(entry) for entry in scheduler.transition_log]
+        shown = [repr(scheduler.identity()), repr(scheduler.workers), site.cluster.dashboard or ""]
+    finally:
+        site.close()
+    assert message.read_header(answer)["status"] == "released"
+    assert any("compute" in entry for entry in log), "no task was seen: the test says nothing"
+    assert not [text for text in (*log, *shown) if PERSON in text]
 
 
 def test_words__a_failure_inside_leaves_nothing(
