@@ -210,7 +210,7 @@ def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
     finite = st.floats(allow_nan=False, allow_infinity=False)
     counts = st.integers(0, 2**62)
     arrays: dict[str, np.ndarray] = {}
-    for spec in Survival.yields:
+    for spec in (spec for spec in Survival.yields if spec.leaves):
         shape = spec.shape(asked.coords)
         size = int(np.prod(shape))
         values = data.draw(

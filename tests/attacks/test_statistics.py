@@ -298,6 +298,7 @@ def test_a2_common_mutations(tmp_path: Path) -> None:
 # --- who is among the people: rare alleles ---
 
 CROWD, K = 250, 10
+SEEN = {"controlled_aggregators": '["none"]'}  # a steward who lets a site's own sums be seen
 
 
 def _asked_afresh(analyst: Analyst, directory: Path, labels: Sequence[str], block: int) -> Arrays:
@@ -324,7 +325,9 @@ def beacon_attack(directory: Path) -> Strength:
         calls.iloc[i, 5 * i : 5 * i + 5] = 1
     held = replace(some, calls=calls)
     found = []
-    for analyst, name in zip(both(directory, [held], genotypes=True), "ba", strict=True):
+    for analyst, name in zip(
+        both(directory, [held], genotypes=True, settings=SEEN), "ba", strict=True
+    ):
         told = _asked_afresh(analyst, directory / name, labels_of(600), 150)
         keys = ("called_hidden", "alleles_hidden", "genotypes_hidden", "variant_n_called")
         looks = np.column_stack([told[key][:, 0] for key in keys])
@@ -366,7 +369,7 @@ def rare_attack(directory: Path) -> Strength:
     some = genotyped_people(CROWD, shares, seed=72, centre="a")
     carried = some.calls.to_numpy() > 0
     labels = labels_of(shares.size)
-    before, after = both(directory, [some], genotypes=True)
+    before, after = both(directory, [some], genotypes=True, settings=SEEN)
     own = [labels[v] for v in np.flatnonzero(carried[0])]
     limited = attacked(directory / "one", [some], protected=True, genotypes=True, settings=OPENED)
     allowed = sum(len(a["alleles_hidden"]) for a in harvest(limited, own, tier="open", block=1))
@@ -521,7 +524,7 @@ def missing_attack(directory: Path) -> Strength:
     rows = some.clinical[[AGE, INDEX]].to_numpy(float)
     truth = (rows - rows.mean(axis=0))[[5 * v for v in range(20)]]
     analysis = LinearAssociation(traits=(Term(field=INDEX),), terms=(Term(field=AGE),))
-    found, seen = [], {"controlled_aggregators": '["none"]'}  # a steward who lets sums be seen
+    found, seen = [], SEEN
     for analyst in both(directory, [some], genotypes=True, settings=seen):
         told = []
         for run, shift in (("0" * 16, 0.0), ("1" * 16, 0.1)):
