@@ -228,4 +228,4 @@ def _in_rows(used: Bool, rows: NDArray[np.int64], n_people: int) -> Bool:
 
 def _answered(ask: Ask, sets: Bool) -> Bool:
     """The sets without those of too few people, of whom nothing is told."""
-    return sets & (sets.sum(axis=0) >= max(ask.smallest, 1))
+    return np.asarray(sets & (sets.sum(axis=0) >= max(ask.smallest, 1)))
