@@ -12,6 +12,7 @@ from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.init import init_federation
 from eucan_dask.panel import Panel
 from eucan_dask.parties import admit_asker
+from eucan_dask.policy import TIERS
 from eucan_dask.request import AGGREGATORS
 from eucan_dask.testing.data import people
 from eucan_dask.testing.planted import GENE_FREQUENCY
@@ -99,7 +100,7 @@ def sybils(directory: Path) -> Strength:
     file = directory / "after" / "federation.toml"
     init_federation(file, [str(site) for site in sites], min_sites=3)
     for site in sites:
-        admit_asker(site, "analyst", file.with_suffix(".pub"), AGGREGATORS)
+        admit_asker(site, "analyst", file.with_suffix(".pub"), AGGREGATORS, tiers=TIERS)
     made_up = [pooled(attacked(directory / c, [p], protected=False).ask(CARRIERS, panel=PANEL))
                for c, p in zip("xy", simulated[1:], strict=True)]  # fmt: skip
     theirs = {g: made_up[0][g] + made_up[1][g] for g in GENES}
