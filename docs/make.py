@@ -90,15 +90,15 @@ def _first(kind: type[Analysis]) -> str:
 def _leaves(kind: type[Analysis]) -> str:
     rows = ["| array | what | over | part of |", "|---|---|---|---|"]
     for spec in kind.yields:
-        if spec.kind != "evidence":
+        if spec.leaves:
             over = " x ".join(spec.dims) or "one number"
             unit = f" ({spec.unit})" if spec.unit else ""
             within = f"`{spec.within}`" if spec.within else ""
             rows.append(f"| `{spec.name}` | {spec.kind}: {spec.doc}{unit} | {over} | {within} |")
-    looked = [spec for spec in kind.yields if spec.kind == "evidence"]
+    looked = [spec for spec in kind.yields if not spec.leaves]
     if looked:
         names = ", ".join(f"`{spec.name}` ({spec.doc})" for spec in looked)
-        rows.append(f"\nLooked at by the rules and never released: {names}.")
+        rows.append(f"\nLooked at by the rules alone, and shown to nobody: {names}.")
     return "\n".join(rows)
 
 

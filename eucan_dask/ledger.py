@@ -2,289 +2,244 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eucan_dask.errors import Invalid, Refused, Unavailable
+from eucan_dask.accounts import Budget, affordable, pay
+from eucan_dask.errors import Refused, Unavailable
+from eucan_dask.families import Families, Trial, keep_set
+from eucan_dask.memory import Memory, n_refusals
+from eucan_dask.people import People
+from eucan_dask.settling import Settling
+from eucan_dask.transcript import Evaluation, check_transcript, keep_transcript
+from eucan_dask.vault import Box, Vault
+from eucan_dask.ways import Way, check_way, keep_way
 
-__all__ = ["Ledger"]
+__all__ = ["Ask", "Decision", "Entry", "Ledger"]
 
-FORMAT = 1
-EVERY_SUMMAND = "*"
-SCHEMA = """
-create table if not exists meta (format integer not null);
-create table if not exists people (row integer primary key, key blob not null unique);
-create table if not exists memberships (
-    id integer primary key, summand text not null, digest text not null, shape text not null,
-    n integer not null, members blob not null, run text not null, analysis text not null,
-    freeze text not null, at text not null default current_timestamp,
-    unique (summand, digest, freeze));
-create table if not exists releases (
-    id integer primary key, at text not null default current_timestamp, run text not null,
-    analysis text not null, freeze text not null, digest text not null, n integer not null,
-    unique (run, analysis, digest));
-create table if not exists rounds (
-    question text not null, round integer not null, digest text not null,
-    primary key (question, round));
-create table if not exists answered (
-    question text not null, round integer not null, primary key (question, round));
-create table if not exists means (key blob primary key, mean real not null) without rowid;
-"""
-
-Bits = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+Costs = Sequence[float] | NDArray[np.float64]
+TOLD = ("at", "run", "analysis", "tier", "asker", "freeze", "n_individuals")
 
 
-class Ledger:
-    """The released memberships of one store, over all analysts and runs.
-
-    People are kept as rows keyed by an HMAC of their id under a key that stays at the site.
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """Whom a request asks about.
 
     Parameters
     ----------
-    path
-        A SQLite file; made if absent.
-    key
-        Secret of the site.
+    individuals
+        Everybody in the store.
+    criteria
+        Members by the criteria, (individuals, cohorts).
+    eligible
+        Whose needed fields are known, (individuals,).
+    definitions
+        What defines each cohort, as text: the same text is answered on the same people.
+    scope
+        What else picks people: needed fields.
+    summands
+        What is added up, and in which shape: `Analysis.summands`.
+    least
+        No combination of answers may rest on fewer people; 0 or 1 compares nothing.
+    smallest
+        Cohorts with fewer people are not answered, so neither compared nor recorded.
+    asker
+        Who asks: refusals are counted by asker.
+    max_refusals
+        After so many the asker gets no new membership.
+    budget
+        What the answer may say about variants and genes; None charges nothing.
+    way
+        How the sums leave; None remembers nothing of it.
+    evaluation
+        Of a fit: what its state costs; None charges nothing.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        self._path, self._key = path, key
-        with self._open() as db:
-            db.executescript(SCHEMA)
-            found = db.execute("select format from meta").fetchone()
-            if found is None:
-                db.execute("insert into meta values (?)", (FORMAT,))
-            elif found[0] != FORMAT:
-                raise Invalid(
-                    "ledger has another format",
-                    where=path.name,
-                    expected=FORMAT,
-                    found=found[0],
-                    remedy="upgrade eucan-dask",
-                )
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(self._path, timeout=60, isolation_level=None)
-        except sqlite3.Error as error:
-            raise Unavailable(f"the ledger {self._path.name} cannot be opened") from error
-        try:
-            db.execute("pragma synchronous = full")
-            yield db
-        except sqlite3.Error as error:
-            raise Unavailable(f"the ledger {self._path.name} cannot be used: {error}") from error
-        finally:
-            db.close()
-
-    def check_and_record(
-        self,
-        individuals: Sequence[str],
-        *,
-        criteria: NDArray[np.bool_],
-        used: NDArray[np.bool_],
-        summands: Mapping[str, str],
-        least: int,
-        smallest: int,
-        run: str,
-        analysis: str,
-        freeze: str,
-    ) -> None:
-        """Record the memberships of an answer, unless one lies too close to an earlier one.
-
-        Parameters
-        ----------
-        criteria, used
-            Members by the criteria and people actually used, (individuals, cohorts). The first
-            are compared over everything, the second within each summand.
-        summands
-            What is added up, and in which shape. People whose summand was released in one shape
-            are not shown in another: two grids or two sets of bins differ by few people.
-        least
-            Two memberships are equal or differ by at least so many people; 0 compares nothing.
-        smallest
-            Cohorts with fewer people are not answered, so neither compared nor recorded.
-
-        Raises
-        ------
-        Refused
-            If a membership differs from a recorded one by 1 .. least - 1 people, or was released
-            in another shape; nothing is recorded then.
-        """
-        entry = _Entry(run, analysis, freeze)
-        sets = [(EVERY_SUMMAND, "", criteria)]
-        sets += [(name, _text_digest(shape), used) for name, shape in summands.items()]
-        with self._open() as db:
-            db.execute("begin immediate")
-            try:
-                rows = self._rows(db, individuals)
-                n_rows = db.execute("select count(*) from people").fetchone()[0]
-                for name, shape, members in sets:
-                    for column in members.T:
-                        if int(column.sum()) >= max(smallest, 1):
-                            bits = np.zeros(n_rows, dtype=bool)
-                            bits[rows[column]] = True
-                            _keep(db, name, shape, np.packbits(bits), entry, least)
-                            if members is used:
-                                _tell(db, np.packbits(bits), entry)
-            except Refused:
-                db.execute("rollback")
-                raise
-            db.execute("commit")
-
-    def _rows(self, db: sqlite3.Connection, individuals: Sequence[str]) -> NDArray[np.int64]:
-        keys = [hmac.digest(self._key, name.encode(), "sha256")[:16] for name in individuals]
-        db.executemany("insert or ignore into people (key) values (?)", ((k,) for k in keys))
-        known = dict(db.execute("select key, row from people"))
-        return np.array([known[key] - 1 for key in keys], dtype=np.int64)
-
-    def check_rounds(self, question: str, digests: Sequence[str]) -> None:
-        """Refuse a history that contradicts the rounds answered before; remember it otherwise.
-
-        Raises
-        ------
-        Refused
-            If a round of the history is not the one seen before, or was never answered here.
-        """
-        with self._open() as db:
-            db.execute("begin immediate")
-            answered = (question, len(digests) - 1)
-            select = "select 1 from answered where question = ? and round = ?"
-            if digests and db.execute(select, answered).fetchone() is None:
-                db.execute("rollback")
-                raise Refused("history", "start the fit again")
-            known = dict(
-                db.execute("select round, digest from rounds where question = ?", (question,))
-            )
-            for round_, digest in enumerate(digests):
-                if known.setdefault(round_, digest) != digest:
-                    db.execute("rollback")
-                    raise Refused("history", "start the fit again")
-                db.execute(
-                    "insert or ignore into rounds values (?, ?, ?)", (question, round_, digest)
-                )
-            db.execute("commit")
-
-    def answered(self, question: str, round_: int) -> None:
-        """Remember that a round was answered: only then the next may come."""
-        with self._open() as db:
-            db.execute("insert or ignore into answered values (?, ?)", (question, round_))
-
-    def moved_means(
-        self, individuals: Sequence[str], used: NDArray[np.bool_], means: Mapping[str, float]
-    ) -> NDArray[np.bool_]:
-        """Which of `means`, by variant, differ from those the same people were answered with."""
-        with self._open() as db:
-            keys = self._mean_keys(db, individuals, used, means)
-            select = "select mean from means where key = ?"
-            found = [db.execute(select, (key,)).fetchone() for key in keys]
-        pairs = zip(found, means.values(), strict=True)
-        return np.array([row is not None and row[0] != mean for row, mean in pairs], dtype=bool)
-
-    def remember_means(
-        self, individuals: Sequence[str], used: NDArray[np.bool_], means: Mapping[str, float]
-    ) -> None:
-        """Remember what missing dosages were taken for, by variant."""
-        with self._open() as db:
-            db.execute("begin immediate")
-            keys = self._mean_keys(db, individuals, used, means)
-            rows = zip(keys, means.values(), strict=True)
-            db.executemany("insert or ignore into means values (?, ?)", rows)
-            db.execute("commit")
-
-    def _mean_keys(
-        self,
-        db: sqlite3.Connection,
-        individuals: Sequence[str],
-        used: NDArray[np.bool_],
-        labels: Iterable[str],
-    ) -> list[bytes]:
-        rows = np.sort(self._rows(db, individuals)[used.any(axis=1)])
-        people = hashlib.sha256(rows.tobytes()).digest()
-        return [hmac.digest(self._key, people + label.encode(), "sha256")[:16] for label in labels]
-
-    def summary(self) -> list[dict[str, object]]:
-        """What was released, for the steward: when, which run and analysis, how many people."""
-        with self._open() as db:
-            found = db.execute("select at, run, analysis, freeze, n from releases order by id")
-            names = ("at", "run", "analysis", "freeze", "n_individuals")
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    individuals: Sequence[str]
+    criteria: Bool
+    eligible: Bool
+    definitions: tuple[str, ...]
+    scope: str
+    summands: Mapping[str, str]
+    least: int
+    smallest: int
+    asker: str = ""
+    max_refusals: int = 1_000_000
+    budget: Budget | None = None
+    way: Way | None = None
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """What a recorded membership was released for."""
+class Entry:
+    """What an answer was released for, as the steward reads it."""
 
     run: str
     analysis: str
     freeze: str
+    tier: str = ""
 
 
-def _keep(
-    db: sqlite3.Connection, summand: str, shape: str, bits: Bits, entry: _Entry, least: int
-) -> None:
-    """Record a membership, or raise `Refused` where an earlier one forbids it."""
-    digest = _digest(bits)
-    select = "select digest, shape, members from memberships where summand = ?"
-    for other, other_shape, blob in db.execute(select, (summand,)) if least > 1 else ():
-        if other == digest and other_shape != shape:
-            raise Refused("one_shape", "use the grid, bins or levels that were asked before")
-        if other != digest and 0 < _apart(bits, np.frombuffer(blob, np.uint8)) < least:
-            raise Refused(
-                "min_cohort_difference",
-                "use a cohort that was asked before, or one that differs more",
-            )
-    db.execute(
-        "insert or ignore into memberships "
-        "(summand, digest, shape, n, members, run, analysis, freeze) "
-        "values (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            summand,
-            digest,
-            shape,
-            int(np.bitwise_count(bits).sum()),
-            bits.tobytes(),
-            entry.run,
-            entry.analysis,
-            entry.freeze,
-        ),
-    )
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Whom to answer about: the people used, (individuals, cohorts), and what that would add."""
+
+    ask: Ask
+    used: Bool
+    version: int
+    trial: Trial = field(repr=False)
 
 
-def _tell(db: sqlite3.Connection, bits: Bits, entry: _Entry) -> None:
-    """Note an answer about a cohort, for the steward."""
-    db.execute(
-        "insert or ignore into releases (run, analysis, freeze, digest, n) values (?, ?, ?, ?, ?)",
-        (
-            entry.run,
-            entry.analysis,
-            entry.freeze,
-            _digest(bits),
-            int(np.bitwise_count(bits).sum()),
-        ),
-    )
+class Ledger(Memory):
+    """The released memberships of one store, over all analysts, runs and freezes.
+
+    Parameters
+    ----------
+    path
+        A SQLite file; made if absent. Everything in it is sealed: see `vault`.
+    key
+        Secret of the site, 32 bytes.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self.vault = Vault(path, key)
+        self.people = People()
+        self._families = Families()
+
+    def decide(self, ask: Ask) -> Decision:
+        """Whom a request is answered about; writes nothing but people's rows, and refusals.
+
+        A cohort may be answered on people who differ from it by fewer than `ask.least`: then on a
+        membership released before, or one that is made of such.
+
+        Raises
+        ------
+        Refused
+            If a cohort comes too near to what was released, in its people or its shape, the asker
+            was refused too often before, a person's exposure would pass its cap whatever is told,
+            fits would tell more numbers than there are people, or the sums were given in another
+            way.
+        """
+        try:
+            with self.vault.open() as box:
+                self.people.rows(box, ask.individuals)
+            with self.vault.reading() as box:
+                return self._decide(box, ask)
+        except Refused as refusal:
+            if refusal.rule == "min_cohort_difference":
+                self.count_refusal(ask.asker)
+            raise
+
+    def record(self, decision: Decision, entry: Entry | None, costs: Costs = ()) -> None:
+        """Record an answer before it leaves: all of it or, on any error, nothing.
+
+        Parameters
+        ----------
+        costs
+            What it says of each person of each cohort: `exposure.charges`; needed where the
+            decision has a budget.
+        entry
+            None if a rule refused after looking at these people: that is an answer too, and people
+            who differ by few are to get the same.
+
+        Raises
+        ------
+        Unavailable
+            If another answer recorded since the decision changes it.
+        Refused
+            If it says too much of a person, or was given in another way meanwhile. The first is
+            counted: from many such refusals one could work out what was not told.
+        """
+        try:
+            self._record(decision, entry, np.asarray(costs, dtype=np.float64))
+        except Refused as refusal:
+            if refusal.rule == "max_exposure":
+                self.count_refusal(decision.ask.asker)
+            raise
+
+    def _record(self, decision: Decision, entry: Entry | None, costs: NDArray[np.float64]) -> None:
+        ask = decision.ask
+        with self.vault.writing() as box:
+            if box.version != decision.version:
+                again = self._decide(box, ask)
+                if not np.array_equal(again.used, decision.used):
+                    raise Unavailable("another question was asked at the same time; ask again")
+                decision = again
+            trial = decision.trial
+            trial.write(box)
+            if entry is not None:
+                self._released(box, ask, entry, decision.used, costs)
+            version = box.version
+        trial.written(version)
+
+    def _released(self, box: Box, ask: Ask, entry: Entry, used: Bool, costs: Costs) -> None:
+        """Charge what left, note its way, and tell the steward."""
+        sets = _in_rows(used, self.people.rows(box, ask.individuals), self.people.count(box))
+        if ask.budget is not None:
+            pay(box, ask.budget, _answered(ask, sets), np.asarray(costs))
+        if ask.evaluation is not None:
+            keep_transcript(box, ask.evaluation, ask.summands, sets)
+        if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
+            keep_way(box, ask.summands, ask.way)
+        self._tell(box, ask, entry, sets)
+
+    def summary(self) -> list[dict[str, object]]:
+        """What was released: when, which run and analysis, to whom, on how many people."""
+        with self.vault.open() as box:
+            found = [json.loads(raw) for raw in box.items("releases", b"")]
+        return [{name: row[name] for name in TOLD} for row in found]
+
+    def _decide(self, box: Box, ask: Ask) -> Decision:
+        if ask.way is not None:
+            check_way(box, ask.summands, ask.way)
+        version, rows = box.version, self.people.rows(box, ask.individuals)
+        trial = Trial(self._families, self.people.count(box), ask.least)
+        settling = Settling(box, trial, ask, rows)
+        used = np.zeros_like(ask.criteria)
+        for number in range(ask.criteria.shape[1]):
+            used[:, number] = settling.cohort(number)[rows]
+        sets = _in_rows(used, rows, trial.n_people)
+        if ask.budget is not None:
+            wary = n_refusals(box, ask.asker) >= ask.max_refusals
+            affordable(box, ask.budget, _answered(ask, sets), wary=wary)
+        if ask.evaluation is not None:
+            check_transcript(box, ask.evaluation, ask.summands, sets)
+        return Decision(ask, used, version, trial)
+
+    def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:
+        """Note an answer about each cohort, for the steward."""
+        for members in sets.T:
+            n = int(members.sum())
+            if n < max(ask.smallest, 1):
+                continue
+            tag = keep_set(box, members)
+            told = box.tag("told", entry.run, entry.analysis, ask.asker, tag)
+            if box.get("told", told) is not None:
+                continue
+            box.put("told", told)
+            about = {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                **vars(entry),
+                "asker": ask.asker,
+                "n_individuals": n,
+                "members": tag.hex(),
+            }
+            box.append("releases", b"", json.dumps(about).encode())
 
 
-def _apart(left: Bits, right: Bits) -> int:
-    size = max(left.size, right.size)
-    return int(np.bitwise_count(_padded(left, size) ^ _padded(right, size)).sum())
+def _in_rows(used: Bool, rows: NDArray[np.int64], n_people: int) -> Bool:
+    out = np.zeros((n_people, used.shape[1]), dtype=bool)
+    out[rows] = used
+    return out
 
 
-def _text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest() if text else ""
-
-
-def _padded(bits: Bits, size: int) -> Bits:
-    return np.pad(bits, (0, size - bits.size))
-
-
-def _digest(bits: Bits) -> str:
-    return hashlib.sha256(np.trim_zeros(bits, "b").tobytes()).hexdigest()
+def _answered(ask: Ask, sets: Bool) -> Bool:
+    """The sets without those of too few people, of whom nothing is told."""
+    return np.asarray(sets & (sets.sum(axis=0) >= max(ask.smallest, 1)))

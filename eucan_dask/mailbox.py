@@ -35,20 +35,21 @@ __all__ = [
 ]
 
 IN, OUT, TEMPORARY = "in", "out", ".tmp-"
-REQUEST = re.compile(r"([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,3})\.request")
+REQUEST = re.compile(r"([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,3})\.(request|opening)")
+ANSWERS = {"request": "release", "opening": "opened"}
 MAX_SITE = 120
 CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
 
-def request_path(directory: Path, run: str, round_: int) -> Path:
-    """Where a request lies.
+def request_path(directory: Path, run: str, round_: int, kind: str = "request") -> Path:
+    """Where a request, or an opening, lies.
 
     Raises
     ------
     Invalid
         If the run's name cannot be part of a file name.
     """
-    name = f"{run}.{round_}.request"
+    name = f"{run}.{round_}.{kind}"
     if REQUEST.fullmatch(name) is None:
         raise Invalid(
             "cannot name a file", where=f"run {shown(run)}", expected="letters, digits, - and _"
@@ -56,19 +57,22 @@ def request_path(directory: Path, run: str, round_: int) -> Path:
     return directory / IN / name
 
 
-def release_path(directory: Path, run: str, round_: int, site: str) -> Path:
-    """Where the release of a site lies."""
-    return directory / OUT / f"{run}.{round_}.{_quoted(site)}.release"
+def release_path(directory: Path, run: str, round_: int, site: str, kind: str = "request") -> Path:
+    """Where the answer of a site to a request, or an opening, lies."""
+    return directory / OUT / f"{run}.{round_}.{_quoted(site)}.{ANSWERS[kind]}"
 
 
 def releases_of(directory: Path, run: str, site: str) -> list[Path]:
-    """The releases of a site for all rounds of a run that lie there."""
-    last = [_quoted(site), "release"]
+    """The answers of a site for all rounds of a run that lie there."""
+    quoted = _quoted(site)
     names = [(name, name.split(".")) for name in os.listdir(directory / OUT)]
     return [
         directory / OUT / name
         for name, parts in names
-        if len(parts) == 4 and parts[0] == run and parts[1].isdigit() and parts[2:] == last
+        if len(parts) == 4
+        and (parts[0], parts[2]) == (run, quoted)
+        and parts[1].isdigit()
+        and parts[3] in ANSWERS.values()
     ]
 
 
@@ -82,10 +86,10 @@ def hello_path(directory: Path, site: str) -> Path:
     return directory / OUT / f"{_quoted(site)}.hello"
 
 
-def read_name(name: str) -> tuple[str, int] | None:
-    """Run and round of a request's file name; None for any other name."""
+def read_name(name: str) -> tuple[str, int, str] | None:
+    """Run, round and kind of a request's file name; None for any other name."""
     found = REQUEST.fullmatch(name)
-    return (found[1], int(found[2])) if found else None
+    return (found[1], int(found[2]), found[3]) if found else None
 
 
 def shown(name: str) -> str:

@@ -21,7 +21,7 @@ PREFIX = struct.Struct("<8sI")
 MAX_HEADER = 8 * 2**20
 MAX_BYTES = 2**30
 MAX_DIMS = 8
-DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
+DTYPES = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64, "|u1": np.uint8}
 
 Arrays = Mapping[str, NDArray[Any]]
 

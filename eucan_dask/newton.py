@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from eucan_dask.analysis import Column, IterativeAnalysis, State, Table, View
+from eucan_dask.dominance import dominant
 from eucan_dask.errors import Invalid
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
@@ -43,6 +44,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
         PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
         PartialSpec("n_weight", (), "evidence", doc="effective number of people by weight"),
         PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
+        PartialSpec("n_dominant", (), "evidence", doc="per mille of a sum that two people hold"),
         PartialSpec("log_likelihood", (), "sum", within=n, doc="log-likelihood"),
         PartialSpec("score", TERMS, "sum", within=n, doc="its gradient"),
         PartialSpec("information", ("terms", "terms_2"), "sum", within=n, doc="minus its Hessian"),
@@ -53,7 +55,7 @@ def shared_yields(events: str) -> tuple[PartialSpec, ...]:
 
 def record_of(yields: tuple[PartialSpec, ...]) -> Record:
     """The one record of a fit: all of it or nothing, over one roster."""
-    names = tuple(spec.name for spec in yields if spec.kind != "evidence")
+    names = tuple(spec.name for spec in yields if spec.leaves)
     return Record("fit", names, (), roster="run")
 
 
@@ -91,6 +93,7 @@ class NewtonRegression(IterativeAnalysis):
     tolerance: float = 1e-9
 
     max_cohorts: ClassVar[int] = 1
+    stopping: ClassVar[tuple[str, ...]] = ("max_iterations", "tolerance")
     ratio: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -108,7 +111,7 @@ class NewtonRegression(IterativeAnalysis):
         return column_labels(self.terms)
 
     def summands(self, panel: Panel) -> dict[str, str]:
-        return {f"term:{label}": "" for label in self.labels}
+        return {term.summand: "" for term in self.terms}
 
     def n_parameters(self, panel: Panel) -> int:
         return len(self.labels)
@@ -222,6 +225,7 @@ def round_sums(
             "n_effective": ((), np.int64(n_effective)),
             "n_weight": ((), effective_number(weight)),
             "n_smallest_cell": ((), smallest_cell(cells, outcome, pairs=pairs)),
+            "n_dominant": ((), dominant(x, x * x)),
             "log_likelihood": ((), value),
             "score": (TERMS, score),
             "information": (("terms", "terms_2"), information),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eucan_dask.errors import EucanError, Invalid
 
 __all__ = [
+    "Cells",
     "Finding",
     "Hidden",
     "Partial",
@@ -38,13 +39,16 @@ class PartialSpec:
     dims
         Its dimensions; their coordinates come from the request, never from the data.
     kind
-        "count": individuals, int64, never negative; "sum": float64; "evidence": counts that the
-        gate looks at and that never leave.
+        "count": individuals, int64, never negative; "sum": float64; "support": counts that add up
+        and that the gate alone looks at: at a site, or under `trusted` and `masked` on the pool;
+        "evidence": numbers that the gate looks at, that do not add up and never leave.
     within
         For a count: the count of individuals it is a part of. Both it and the rest are cells.
         For a sum: the count of individuals behind it.
     unit
         Of a sum.
+    copies
+        Of a count: so many of it one person may be; 2 of alleles.
     zeros
         "policy": the policy says whether a zero discloses; "shown": a zero is no more than the
         absence of an event in an interval and is always shown.
@@ -59,9 +63,10 @@ class PartialSpec:
     unit: str = ""
     zeros: str = "policy"
     doc: str = ""
+    copies: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in ("count", "sum", "evidence"):
+        if self.kind not in ("count", "sum", "support", "evidence"):
             raise Invalid(f"unknown kind {self.kind!r}", where=self.name)
         if self.kind == "sum" and not self.within:
             raise Invalid("a sum names the people behind it", where=self.name, expected="within")
@@ -73,6 +78,11 @@ class PartialSpec:
             )
 
     @property
+    def leaves(self) -> bool:
+        """Whether totals of it are seen by anybody but the gate."""
+        return self.kind in ("count", "sum")
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """float64 for sums, int64 for everything that counts."""
         return np.dtype(np.float64 if self.kind == "sum" else np.int64)
@@ -80,6 +90,34 @@ class PartialSpec:
     def shape(self, coords: Coords) -> tuple[int, ...]:
         """The shape the request fixes."""
         return tuple(len(coords[dim]) for dim in self.dims)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A support whose entries are cells that a record's numbers can be solved for.
+
+    Parameters
+    ----------
+    name
+        The support.
+    of
+        Supports of the people who could be in the cell: where one of them is zero, there is none.
+        So an array keeps the shape the request fixes, however many cells the data form.
+    unless
+        A support: where it is not zero, there is no cell either.
+    zeros
+        Whether a cell of nobody is hidden where the policy hides zeros.
+    """
+
+    name: str
+    of: tuple[str, ...] = ()
+    unless: str = ""
+    zeros: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All supports it names."""
+        return (self.name, *self.of, *((self.unless,) if self.unless else ()))
 
 
 @dataclass(frozen=True)
@@ -100,6 +138,9 @@ class Record:
     partition
         A dimension along which the counts add up to `within`, once for each group (the part of
         a label before the first "|"): hiding one cell alone would hide nothing.
+    contains
+        A dimension, one of its labels and those within it: whoever is counted at one of these is
+        counted at the first.
     grid
         A dimension along which neighbouring cells may be merged on the pool; its counts are
         flows (events, withdrawals), never stocks.
@@ -108,12 +149,14 @@ class Record:
         has no result (a site without the variant adds nothing and counts as shown); "run": all
         cells rest on the same sites, or there is no result at all (a regression).
     carriers
-        Evidence: people with the alternate allele and without it, by the record's dimensions.
+        Supports: people with the alternate allele and without it, by the record's dimensions.
+    expected
+        The count of people who could be called, whether or not the site holds the variant: where
+        they are fewer than carriers and others must be, the site is left out of the record.
     cases
-        Evidence: people with the alternate allele among cases and among controls.
+        People with the alternate allele among cases and among controls of yes/no traits.
     cells
-        Evidence on the cells that the record's numbers can be solved for though none of them is
-        it: fewest people in one, nobody aside, and perhaps how many are empty.
+        Cells that the record's numbers can be solved for though none of them is it.
     """
 
     name: str
@@ -121,11 +164,19 @@ class Record:
     dims: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     partition: str = ""
+    contains: tuple[str, str, tuple[str, ...]] | None = None
     grid: str = ""
     roster: str = "cell"
     carriers: tuple[str, str] | None = None
-    cases: tuple[str, str] | None = None
-    cells: tuple[str, ...] = ()
+    expected: str = ""
+    cases: tuple[Cells, Cells] | None = None
+    cells: tuple[Cells, ...] = ()
+
+    @property
+    def supports(self) -> tuple[str, ...]:
+        """Names of all supports it is judged by."""
+        cells = [name for one in (*(self.cases or ()), *self.cells) for name in one.names]
+        return tuple(dict.fromkeys((*(self.carriers or ()), *cells)))
 
 
 class Hidden(IntEnum):
@@ -140,7 +191,8 @@ class Hidden(IntEnum):
     MERGED = 6  # on the pool: counted at the next grid point shown
     TAIL = 7  # on the pool: past the last grid point that can be shown
     EITHER = 8  # the count or the rest of its people is small, and saying which would tell
-    ABSENT = 9  # the site holds nothing of it: exactly zero, and no people behind it
+    ABSENT = 9  # of public data, or for a processor alone: the site holds nothing of it
+    INSIDER = 10  # on the pool: nearly all of it is one site's, or it is small
 
 
 # Kinds that depend on the value itself: a total that lacks such a site is no point estimate.
@@ -197,8 +249,8 @@ class Release:
     status
         "released", "refused" or "invalid".
     arrays
-        The declared variables without evidence, hidden cells zero, and for each record
-        `<record>_hidden`, uint8 codes of `Hidden`.
+        What `leaving` says: the declared variables, hidden cells zero, and for each record
+        `<record>_hidden`, uint8 codes of `Hidden`; for a pool also what it is judged by.
     findings
         What the rules did.
     header

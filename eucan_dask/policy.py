@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from math import isfinite
@@ -13,7 +14,7 @@ from eucan_dask.errors import Invalid
 
 __all__ = ["KINDS", "TIERS", "Policy", "Thresholds", "template"]
 
-FORMAT = 1
+FORMAT = 2
 TIERS = ("open", "registered", "controlled")
 AGGREGATORS = ("none", "trusted", "masked")
 KINDS = ("counts", "curve", "model", "variant_counts", "association")
@@ -40,9 +41,7 @@ class Thresholds:
     dominance_share
         Most that the two largest may hold of a sum of non-negative values.
     min_cohort_difference
-        Two released cohorts are equal or differ by at least so many people.
-    max_exposure
-        Most exposure of one person.
+        No released cohorts, added and subtracted, come to rest on fewer people than this.
     round_to
         Counts are rounded to a multiple of this; 1 leaves them exact.
     zeros_disclosive
@@ -59,7 +58,6 @@ class Thresholds:
     min_residual_dof: int
     dominance_share: float
     min_cohort_difference: int
-    max_exposure: float
     round_to: int
     zeros_disclosive: bool
 
@@ -90,10 +88,15 @@ class Policy:
     ----------
     thresholds
         See `Thresholds`.
-    max_rounds, max_bytes, max_blocks, min_grid_days
-        Rounds of one fit; bytes of one answer; blocks of one answer; least width of a time grid.
+    max_rounds, max_bytes, max_blocks, min_grid_days, max_refusals
+        Rounds of one fit; bytes of one answer; blocks of one answer; least width of a time grid;
+        refusals by the ledger before an asker gets no new cohort answered.
+    max_exposure
+        For each tier, most that all answers about variants may say about one person.
     analyses, purposes, tiers, aggregators
         What may be asked, by name; "*" among the analyses allows every one.
+    controlled_aggregators
+        Who may add up numbers of variants in the tier `controlled`.
     kind_tier
         Least tier for each kind of analysis.
     """
@@ -103,10 +106,13 @@ class Policy:
     max_bytes: int
     max_blocks: int
     min_grid_days: float
+    max_refusals: int
+    max_exposure: Mapping[str, float]
     analyses: tuple[str, ...]
     purposes: tuple[str, ...]
     tiers: tuple[str, ...]
     aggregators: tuple[str, ...]
+    controlled_aggregators: tuple[str, ...]
     kind_tier: tuple[tuple[str, str], ...]
     public: bool
 
@@ -129,47 +135,71 @@ class Policy:
                 "format": _INT,
                 "public": config.Key(bool),
                 **dict.fromkeys(
-                    ("thresholds", "zeros", "limits", "allow", "tiers"), config.Key(dict)
+                    ("thresholds", "zeros", "limits", "exposure", "allow", "tiers"),
+                    config.Key(dict),
                 ),
             },
             where=where,
         )
         if top["format"] != FORMAT:
-            raise Invalid("unknown format", where=where, expected=FORMAT, found=top["format"])
-        limits = config.check(
-            top["limits"],
-            {
-                "max_rounds": _INT,
-                "max_bytes": _INT,
-                "max_blocks": _INT,
-                "min_grid_days": _NUMBER,
-            },
-            where=f"{where} [limits]",
-        )
-        for name, value in limits.items():
-            _check_number(value, f"{where} [limits] {name}")
+            raise Invalid(
+                "has another format",
+                where=where,
+                expected=FORMAT,
+                found=top["format"],
+                remedy="write a new one with `eucan-dask site init` and copy your numbers over",
+            )
+        limits, exposure = _limits(top, where)
         allow = config.check(
             top["allow"],
-            dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
+            dict.fromkeys(
+                ("analyses", "purposes", "tiers", "aggregators", "controlled_aggregators"),
+                config.Key(list),
+            ),
             where=f"{where} [allow]",
         )
         _among(allow["tiers"], TIERS, f"{where} [allow] tiers")
-        _among(allow["aggregators"], AGGREGATORS, f"{where} [allow] aggregators")
-        tiers = config.check(
-            top["tiers"],
-            dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
-            where=f"{where} [tiers]",
-        )
+        for name in ("aggregators", "controlled_aggregators"):
+            _among(allow[name], AGGREGATORS, f"{where} [allow] {name}")
+        tiers = _kind_tiers(top, where)
         return cls(
             thresholds=Thresholds.from_toml(top["thresholds"], top["zeros"], where=where),
             **limits,
+            max_exposure=exposure,
             analyses=tuple(map(str, allow["analyses"])),
             purposes=tuple(map(str, allow["purposes"])),
             tiers=tuple(map(str, allow["tiers"])),
             aggregators=tuple(map(str, allow["aggregators"])),
+            controlled_aggregators=tuple(map(str, allow["controlled_aggregators"])),
             kind_tier=tuple(tiers.items()),
             public=top["public"],
         )
+
+
+def _limits(top: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables `[limits]` and `[exposure]`."""
+    ints = ("max_rounds", "max_bytes", "max_blocks", "max_refusals")
+    keys = {**dict.fromkeys(ints, _INT), "min_grid_days": _NUMBER}
+    limits = config.check(top["limits"], keys, where=f"{where} [limits]")
+    tiers = dict.fromkeys(TIERS, _NUMBER)
+    exposure = config.check(top["exposure"], tiers, where=f"{where} [exposure]")
+    for name, value in {**limits, **exposure}.items():
+        _check_number(value, f"{where} {name}")
+    return limits, exposure
+
+
+def _kind_tiers(top: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The table `[tiers]`."""
+    keys = dict.fromkeys(KINDS, config.Key(str, choices=TIERS))
+    tiers: dict[str, str] = config.check(top["tiers"], keys, where=f"{where} [tiers]")
+    if not top["public"] and tiers["association"] != "controlled":
+        raise Invalid(
+            "an association tells traits of whose genome is known, and no cap stops that",
+            where=f"{where} [tiers] association",
+            expected="controlled",
+            found=tiers["association"],
+        )
+    return tiers
 
 
 def _check_number(value: float, where: str) -> None:

@@ -14,13 +14,11 @@ __all__ = ["Pool", "laxer", "pool_of", "read_pool"]
 Pool = Mapping[str, float | int | bool]
 AT_MOST = ("max_parameter_ratio", "dominance_share")  # the smaller the stricter
 MOST = 2**53
-OWN = ("max_exposure",)  # each site's own memory: the pool has none
 
 
 def _names() -> dict[str, str]:
     """Names and types of the thresholds a pool is judged by."""
-    fields = {str(f.name): str(f.type) for f in dataclasses.fields(Thresholds)}
-    return {name: kind for name, kind in fields.items() if name not in OWN}
+    return {str(f.name): str(f.type) for f in dataclasses.fields(Thresholds)}
 
 
 def pool_of(thresholds: Thresholds) -> dict[str, float | int | bool]:

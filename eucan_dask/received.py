@@ -10,6 +10,8 @@ import xarray as xr
 
 from eucan_dask import config
 from eucan_dask.errors import Invalid
+from eucan_dask.fixed_point import Layout
+from eucan_dask.leaving import leaving
 from eucan_dask.message import Arrays
 from eucan_dask.partial import Finding, Hidden
 from eucan_dask.request import Request
@@ -17,9 +19,9 @@ from eucan_dask.request import Request
 __all__ = ["check_arrays", "check_header", "read_finding", "travelling"]
 
 MOST = 2**53
-SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL)]
+SITE_CODES = [code for code in Hidden if code not in (Hidden.MERGED, Hidden.TAIL, Hidden.INSIDER)]
 FACTS = {
-    **dict.fromkeys(("freeze", "data_class", "note"), config.Key(str, default="")),
+    **dict.fromkeys(("freeze", "data_class", "membership"), config.Key(str, default="")),
     "request": config.Key(str),
     **dict.fromkeys(("n_tasks", "seconds"), config.Key(int, default=0)),
 }
@@ -56,11 +58,10 @@ def read_finding(table: object) -> Finding:
 
 def check_arrays(arrays: Arrays, request: Request) -> None:
     """Refuse arrays that are not what the analysis declares, or that show a hidden cell."""
-    coords, analysis = request.coords, request.analysis
-    expected = travelling(request)
-    for record in analysis.records:
-        shape = tuple(len(coords[dim]) for dim in record.dims)
-        expected[f"{record.name}_hidden"] = (shape, np.dtype(np.uint8))
+    if request.roster.aggregator == "masked":
+        return _check_masked(arrays, request)
+    analysis = request.analysis
+    expected = leaving(analysis, request.coords, request.roster.aggregator)
     if set(arrays) != set(expected):
         raise Invalid("holds other arrays than the analysis declares", where="wire")
     for name, values in arrays.items():
@@ -78,3 +79,11 @@ def check_arrays(arrays: Arrays, request: Request) -> None:
             dims = next(s.dims for s in analysis.yields if s.name == name)
             if bool((hidden & (xr.DataArray(arrays[name], dims=dims) != 0)).any()):
                 raise Invalid("a hidden cell holds a value", where=f"wire, {name}")
+
+
+def _check_masked(arrays: Arrays, request: Request) -> None:
+    """Under masks there is nothing to see but how many words there are."""
+    layout = Layout.of(leaving(request.analysis, request.coords, "masked"))
+    if set(arrays) != {"masked"}:
+        raise Invalid("holds other arrays than words under masks", where="wire")
+    layout.check(arrays["masked"])

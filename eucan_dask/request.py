@@ -219,7 +219,7 @@ class Request:
 
     def total(self, totals: Totals) -> xr.Dataset:
         """Totals of a round as `update` takes them, without labels."""
-        leaving = [spec for spec in self.analysis.yields if spec.kind != "evidence"]
+        leaving = [spec for spec in self.analysis.yields if spec.leaves]
         return xr.Dataset({s.name: (s.dims, np.asarray(totals[s.name])) for s in leaving})
 
     def state(self) -> State | None:

@@ -1,4 +1,4 @@
-"""Value rules: pure functions, in one visible tuple, by which cells are shown or hidden."""
+"""Value rules: pure functions, in visible tuples, by which cells are shown or hidden."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from eucan_dask.case import Case
-from eucan_dask.partial import Finding, Hidden, PartialSpec, Record
+from eucan_dask.bounds import bounds
+from eucan_dask.case import Case, coded, within_cell
+from eucan_dask.complement import complement
+from eucan_dask.insider import half, insider
+from eucan_dask.partial import Cells, Finding, Hidden, PartialSpec, Record
 from eucan_dask.policy import Thresholds
 from eucan_dask.structural import STRUCTURAL
 
-__all__ = ["RULES", "blank", "coarse", "judge", "rule_names"]
+__all__ = [
+    "ON_POOL",
+    "RULES",
+    "TRUSTED",
+    "at_site",
+    "blank",
+    "coarse",
+    "fewest",
+    "judge",
+    "rule_names",
+]
 
-Mask = NDArray[np.uint8]
 UNKNOWN_LEVELS = ("missing", "other")
+FEWEST = 3  # people of a cohort whose sums a processor may see that is not the analyst
 
 
 Rule = Callable[[Case, Record, Mapping[str, xr.DataArray]], xr.DataArray | None]
@@ -28,11 +40,6 @@ def blank(case: Case, record: Record) -> xr.DataArray:
     return xr.DataArray(np.zeros(tuple(sizes.values()), np.uint8), dims=record.dims)
 
 
-def _codes(where: xr.DataArray, code: Hidden) -> xr.DataArray:
-    codes: xr.DataArray = xr.where(where, np.uint8(code), np.uint8(0)).astype(np.uint8)
-    return codes
-
-
 def min_individuals(
     case: Case, record: Record, masks: Mapping[str, xr.DataArray]
 ) -> xr.DataArray | None:
@@ -40,7 +47,33 @@ def min_individuals(
     if "cohorts" not in record.dims:
         return None
     few = xr.DataArray(case.cohort_n < case.thresholds.min_individuals, dims=("cohorts",))
-    return _codes(few, Hidden.SUPPORT)
+    return coded(few, Hidden.SUPPORT)
+
+
+def fewest(limits: Thresholds) -> int:
+    """Least people of a cohort that a processor may sum."""
+    return min(FEWEST, limits.min_individuals)
+
+
+def few_people(
+    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
+) -> xr.DataArray | None:
+    """One or two people are left out of what a processor sums, whatever their values."""
+    least, mask = fewest(case.thresholds), None
+    if "cohorts" in record.dims:
+        few = xr.DataArray(case.cohort_n < least, dims=("cohorts",))
+        mask = coded(few, Hidden.SUPPORT)
+    for name in record.variables:
+        spec = case.spec(name)
+        if spec.kind != "count" or spec.within or record.roster == "run":
+            continue
+        n = case.arrays[name]
+        few = within_cell((n > 0) & (n < least), record)
+        code = coded(few, Hidden.SUPPORT)
+        if record.roster == "all":  # such a record rests on all sites, or has no result
+            code = coded(within_cell(n == 0, record), Hidden.ABSENT)
+        mask = code if mask is None else xr.where(mask > 0, mask, code)
+    return mask
 
 
 def needed_records(
@@ -50,8 +83,8 @@ def needed_records(
     mask = None
     for name in record.needs:
         other = masks[name]
-        support = _codes(other == Hidden.SUPPORT, Hidden.SUPPORT)
-        code = xr.where(support > 0, support, _codes(other > 0, Hidden.WHOLE))
+        support = coded(other == Hidden.SUPPORT, Hidden.SUPPORT)
+        code = xr.where(support > 0, support, coded(other > 0, Hidden.WHOLE))
         mask = code if mask is None else xr.where(mask > 0, mask, code)
     return mask
 
@@ -69,9 +102,9 @@ def min_support(
             few = case.arrays[spec.within] < case.thresholds.min_individuals
         else:
             continue
-        code = _codes(_within_cell(few, record), Hidden.SUPPORT)
-        if record.roster == "all" and spec.kind == "count":
-            nobody = _within_cell(case.arrays[name] == 0, record)
+        code = coded(within_cell(few, record), Hidden.SUPPORT)
+        if record.roster == "all" and spec.kind == "count":  # after `min_carriers`: public data
+            nobody = within_cell(case.arrays[name] == 0, record)
             code = xr.where(nobody, np.uint8(Hidden.ABSENT), code)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
     return mask
@@ -82,35 +115,40 @@ def min_carriers(
 ) -> xr.DataArray | None:
     """People with the alternate allele, and without, are enough; and among cases and controls.
 
-    The code does not say which of them is not: the count of alleles would be narrowed. A site where
-    fewer people are called than carriers and others must be can never show a variant: it is left
-    out with all it counted, whatever the genotypes, and the other sites' answer stands.
+    The code does not say which of them is not: the count of alleles would be narrowed. Nor whether
+    the variant is held at all, as files list what somebody carries: this rule comes before those
+    that count people called. A site where fewer people could be called than carriers and others
+    must be can never show a variant: it is left out with all it counted, whatever the genotypes,
+    and the other sites' answer stands.
     """
-    limits = case.thresholds
-    pairs = (
-        (record.carriers, (limits.min_carriers, limits.min_non_carriers)),
-        (record.cases, (limits.min_case_carriers, limits.min_control_carriers)),
-    )
-    mask = None
-    for other in case.analysis.records:
-        if other.carriers and other.carriers[0] in case.arrays:
-            if other.name == record.name or record.name in other.needs:
-                n_called = case.arrays[other.carriers[0]] + case.arrays[other.carriers[1]]
-                never = n_called < limits.min_carriers + limits.min_non_carriers
-                mask = _codes(never, Hidden.SUPPORT)
-    for names, least in pairs:
-        for name, limit in zip(names or (), least, strict=bool(names)):
-            if name in case.arrays:  # evidence stays at the site: the pool has none
-                code = _codes(case.arrays[name] < limit, Hidden.WHOLE)
-                mask = code if mask is None else xr.where(mask > 0, mask, code)
+    limits, mask = case.thresholds, None
+    if record.expected:
+        least = limits.min_carriers + limits.min_non_carriers
+        mask = coded(case.arrays[record.expected] < least, Hidden.SUPPORT)
+    for cells, limit in (*_carriers(case, record), *_case_carriers(case, record)):
+        if cells.name in case.arrays:  # at the site, and where the pool is judged by supports
+            few = (case.arrays[cells.name] < limit) & case.are_cells(cells)
+            code = coded(within_cell(few, record), Hidden.WHOLE)
+            mask = code if mask is None else xr.where(mask > 0, mask, code)
     return mask
+
+
+def _carriers(case: Case, record: Record) -> Iterable[tuple[Cells, int]]:
+    limits = (case.thresholds.min_carriers, case.thresholds.min_non_carriers)
+    names = record.carriers or ()
+    return zip(map(Cells, names), limits, strict=False)
+
+
+def _case_carriers(case: Case, record: Record) -> Iterable[tuple[Cells, int]]:
+    limits = (case.thresholds.min_case_carriers, case.thresholds.min_control_carriers)
+    return zip(record.cases or (), limits, strict=False)
 
 
 def one_mean(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
     """Missing dosages of few people are taken for one mean only, whichever sites are asked."""
     if case.moved is None or "variants" not in record.dims:
         return None
-    return _codes(xr.DataArray(case.moved, dims=("variants",)), Hidden.WHOLE)
+    return coded(xr.DataArray(case.moved, dims=("variants",)), Hidden.WHOLE)
 
 
 def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> xr.DataArray | None:
@@ -119,33 +157,40 @@ def min_cell(case: Case, record: Record, masks: Mapping[str, xr.DataArray]) -> x
     So are cells that the record's numbers can be solved for.
     """
     mask = None
-    if record.cells and record.cells[0] in case.arrays:  # evidence stays at the site
-        fewest, *empty = (case.arrays[name] for name in record.cells)
-        few = (fewest > 0) & (fewest < case.thresholds.min_cell)
-        if case.thresholds.zeros_disclosive and case.thresholds.min_cell:
-            few = few | sum((n > 0 for n in empty), start=xr.zeros_like(few))
-        parts = any(case.spec(name).within for name in record.variables)
-        mask = _codes(few, Hidden.WHOLE if parts else Hidden.SUPPORT)
+    parts = any(case.spec(name).within for name in record.variables)
+    for cells in record.cells:
+        if cells.name in case.arrays:  # at the site, and where the pool is judged by supports
+            few = within_cell(_few(case, cells), record)
+            code = coded(few, Hidden.WHOLE if parts else Hidden.SUPPORT)
+            mask = code if mask is None else xr.where(mask > 0, mask, code)
     for name in record.variables:
         spec = case.spec(name)
         if spec.kind != "count" or not spec.within:
             continue
         value = case.arrays[name]
-        code = _codes(_small(case, spec, value) & ~_unknown_zero(record, value), Hidden.LOW)
+        code = coded(_small(case, spec, value) & ~_unknown_zero(record, value), Hidden.LOW)
         if not record.grid:  # along a grid the rest is the people still at risk
             within = case.arrays[spec.within]
-            rest = _codes(_small(case, spec, within - value), Hidden.HIGH)
+            rest = coded(_small(case, spec, within - value), Hidden.HIGH)
             code = xr.where(code > 0, code, rest)
             # Of so few people a small count and a small rest are not far apart: do not say which.
             close = (within < 2 * case.thresholds.min_cell).broadcast_like(code)
             code = xr.where((code > 0) & close, np.uint8(Hidden.EITHER), code)
         if set(spec.dims) != set(record.dims):
-            code = _codes(_within_cell(code > 0, record), Hidden.WHOLE)
+            code = coded(within_cell(code > 0, record), Hidden.WHOLE)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
     if record.grid and mask is not None:
-        left = _codes(_few_left(case, record), Hidden.WHOLE)
+        left = coded(_few_left(case, record), Hidden.WHOLE)
         mask = xr.where(mask > 0, mask, left)
     return mask
+
+
+def _few(case: Case, cells: Cells) -> xr.DataArray:
+    """Cells of a support that hold some people, but few; or nobody, where that is hidden."""
+    value = case.arrays[cells.name]
+    few = value < case.thresholds.min_cell
+    hide_zero = cells.zeros and case.thresholds.zeros_disclosive
+    return (few if hide_zero else few & (value > 0)) & case.are_cells(cells)
 
 
 def _few_left(case: Case, record: Record) -> xr.DataArray:
@@ -172,91 +217,68 @@ def _unknown_zero(record: Record, value: xr.DataArray) -> xr.DataArray:
     return (value == 0) & xr.DataArray(rest, dims=(record.partition,))
 
 
-def _within_cell(failing: xr.DataArray, record: Record) -> xr.DataArray:
-    inner = [dim for dim in failing.dims if dim not in record.dims]
-    return failing.any(inner) if inner else failing
-
-
-def complement(
-    case: Case, record: Record, masks: Mapping[str, xr.DataArray]
-) -> xr.DataArray | None:
-    """Hidden cells of one classification protect each other.
-
-    They number at least two, and given their sum each can hold `min_cell` - 1 values or more. All
-    carry one code: which of them is small would narrow the others.
-    """
-    if not record.partition:
-        return None
-    (name,) = record.variables
-    own = masks[record.name]
-    counts = case.arrays[name].transpose(..., record.partition)
-    codes = own.transpose(..., record.partition).values.copy()
-    labels = [str(v).split("|", 1)[0] for v in case.arrays[record.partition].values]
-    groups = [np.array([x == g for x in labels]) for g in dict.fromkeys(labels)]
-    flat_counts = counts.values.reshape(-1, len(labels))
-    flat_codes = codes.reshape(-1, len(labels))
-    for row_counts, row_codes in zip(flat_counts, flat_codes, strict=True):
-        for group in groups:
-            _complete(row_counts, row_codes, group, case.thresholds)
-    dims = tuple(d for d in own.dims if d != record.partition) + (record.partition,)
-    return xr.DataArray(codes, dims=dims).transpose(*own.dims)
-
-
-def _complete(
-    counts: NDArray[np.int64], codes: Mask, group: NDArray[np.bool_], limits: Thresholds
-) -> None:
-    """Hide the smallest shown cells of `group` until the hidden ones protect each other."""
-    if not codes[group].any() or (codes[group] == Hidden.SUPPORT).all():
-        return
-    least = 0 if limits.zeros_disclosive else 1
-    while True:
-        hidden, shown = group & (codes > 0), np.flatnonzero(group & (codes == 0))
-        codes[hidden] = Hidden.COMPLEMENT
-        total, n = counts[hidden].sum(), hidden.sum()
-        held, empty = shown[counts[shown] > 0], shown[counts[shown] == 0]
-        enough = n >= 2 and total - least * n + 1 >= limits.min_cell - 1
-        enough = enough and total >= limits.min_cell
-        # Shown cells as large as all hidden ones together: which cell came along tells nothing.
-        if held.size and not (enough and (counts[held] > total - least).all()):
-            codes[held[np.argmin(counts[held])]] = Hidden.COMPLEMENT
-        elif empty.size and (not enough or total < 2 * limits.min_cell):
-            codes[empty] = Hidden.COMPLEMENT
-        else:
-            return
-
-
+# Where the analyst sees a site's sums: the site's own cells are judged.
 RULES: tuple[Rule, ...] = (
     min_individuals,
     needed_records,
-    min_support,
     min_carriers,
+    min_support,
     one_mean,
     min_cell,
     complement,
+    bounds,
 )
+# Where a processor that is not the analyst does: no cell is hidden for its value.
+TRUSTED: tuple[Rule, ...] = (few_people, needed_records, one_mean)
+# Where nobody does: the site answers whole, by the structural rules.
+MASKED: tuple[Rule, ...] = ()
+# On the pool, which the analyst sees, under every aggregator.
+ON_POOL: tuple[Rule, ...] = (
+    needed_records,
+    min_carriers,
+    min_support,
+    min_cell,
+    insider,
+    complement,
+    bounds,
+)
+RECODING: tuple[Rule, ...] = (insider, complement, bounds)  # they change codes given before
+
+
+def at_site(aggregator: str) -> tuple[Rule, ...]:
+    """The value rules of a site."""
+    return {"none": RULES, "trusted": TRUSTED, "masked": MASKED}[aggregator]
 
 
 def rule_names() -> tuple[str, ...]:
-    """Names of all rules, in the order they are applied."""
-    return tuple(rule.__name__ for rule in (*STRUCTURAL, *RULES))
+    """Names of all rules, in the order they are applied: at the site, then on the pool."""
+    every = (*STRUCTURAL, *RULES, *TRUSTED, *MASKED, *ON_POOL)
+    return tuple(dict.fromkeys(rule.__name__ for rule in every))
 
 
 def judge(
-    case: Case, records: Iterable[Record]
+    case: Case, records: Iterable[Record], rules: Iterable[Rule] | None = None
 ) -> tuple[dict[str, xr.DataArray], tuple[Finding, ...]]:
-    """Masks of each record (uint8 codes of `Hidden`) and what each rule hid."""
+    """Masks of each record (uint8 codes of `Hidden`) and what each rule hid.
+
+    Parameters
+    ----------
+    rules
+        Those of the site under the case's aggregator if left out.
+    """
+    chosen = tuple(at_site(case.aggregator) if rules is None else rules)
     masks: dict[str, xr.DataArray] = {}
     findings: list[Finding] = []
     for record in records:
         mask = blank(case, record)
-        for rule in RULES:
+        for rule in chosen:
             masks[record.name] = mask
             codes = rule(case, record, masks)
             if codes is None:
                 continue
             codes = codes.broadcast_like(mask).transpose(*mask.dims)
             n_new = int(((mask == 0) & (codes > 0)).sum())
-            recoded = rule is complement
+            recoded = rule in RECODING
             mask = (codes if recoded else xr.where(mask > 0, mask, codes)).astype(np.uint8)
             if n_new:
                 findings.append(_finding(rule.__name__, record, case, n_new))
@@ -266,19 +288,27 @@ def judge(
 
 _MESSAGES = {
     "min_individuals": "cohorts with too few people here are left out",
+    "few_people": "cohorts with too few people here are left out",
     "needed_records": "falls with a denominator that is hidden",
     "min_support": "too few people were assayed or known",
     "min_carriers": "too few people with or without the allele",
     "one_mean": "answered with other sites, or another total, before",
     "min_cell": "small cells are hidden; widen classes, cohorts or the grid",
+    "insider": "nearly all of it is one site's",
     "complement": "hidden so that no other cell can be computed",
+    "bounds": "cohorts or classes that lie in one another would narrow what is hidden",
 }
 
 
 def _finding(rule: str, record: Record, case: Case, n_hidden: int) -> Finding:
-    individuals = rule in ("min_individuals", "min_support")
-    limit = case.thresholds.min_individuals if individuals else case.thresholds.min_cell
-    limit = case.thresholds.min_carriers if rule == "min_carriers" else limit
+    limits = case.thresholds
+    limit = {
+        "min_individuals": limits.min_individuals,
+        "min_support": limits.min_individuals,
+        "few_people": fewest(limits),
+        "min_carriers": limits.min_carriers,
+        "insider": half(limits.min_cell),
+    }.get(rule, limits.min_cell)
     return Finding(rule, record.name, float(limit), coarse(n_hidden), _MESSAGES[rule])
 
 

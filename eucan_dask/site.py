@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,39 +15,30 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
-from eucan_dask.analysis import Analysis
+from eucan_dask.admission import allowed
+from eucan_dask.analysis_set import AnalysisSet, analysis_set
+from eucan_dask.asking import asking, costs, membership_note
 from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
-from eucan_dask.cohort import Cohort, known, membership
-from eucan_dask.errors import Invalid, Refused, unknown
+from eucan_dask.errors import Invalid, Refused
 from eucan_dask.hello import encode_hello
 from eucan_dask.imputation import Means
 from eucan_dask.keys import derive, read_private
-from eucan_dask.ledger import Ledger
+from eucan_dask.ledger import Entry, Ledger
 from eucan_dask.mask_keys import sign_mask_key
-from eucan_dask.panel import Panel
+from eucan_dask.masking import covered, masks_of, payload_digest, words_of
+from eucan_dask.opening import decode_opening, encode_opened, is_opening
+from eucan_dask.overlap import Overlap
 from eucan_dask.partial import Finding, Partial, Release, labelled
 from eucan_dask.parties import Parties
-from eucan_dask.policy import TIERS, Policy
-from eucan_dask.pool_thresholds import laxer
+from eucan_dask.policy import Policy, Thresholds
 from eucan_dask.request import Request, history_digests
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.versions import code_digest, package_versions
 
-__all__ = ["AnalysisSet", "Site", "allowed", "analysis_set"]
+__all__ = ["Site"]
 
 FORMAT = 2
-DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genotype": "genotypes"}
-
-
-@dataclass(frozen=True)
-class AnalysisSet:
-    """Who answers: members by the criteria, and people used, both (individuals, cohorts)."""
-
-    question: tuple[object, ...]
-    individuals: tuple[str, ...]
-    criteria: NDArray[np.bool_]
-    used: NDArray[np.bool_]
 
 
 class Site:
@@ -159,9 +150,14 @@ class Site:
         return True
 
     def answer(self, raw: bytes) -> bytes:
-        """The signed release for a request as bytes. A refusal is a release without values."""
+        """The signed release for a request as bytes, or what an opening asks for.
+
+        A refusal is a release without values.
+        """
         digest = wire.request_digest(raw)
         try:
+            if is_opening(raw):
+                return self._open(raw)
             request = wire.decode_request(raw, self.parties.asker_keys)
         except Refused as refusal:
             release = _refused(Release(self.name, "", 0, "", status="refused"), refusal)
@@ -172,6 +168,8 @@ class Site:
         try:
             self.parties.check(request, self.name)
             release = self._release(request, blank)
+            if request.roster.aggregator == "masked":
+                release = self._masked(request, release, digest)
         except Refused as refusal:
             release = _refused(blank, refusal)
         except Invalid as mistake:
@@ -182,44 +180,94 @@ class Site:
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
         allowed(request, self.policy, self.name)
-        self.ledger.check_rounds(request.question, history_digests(request))
+        chain = (request.question, *history_digests(request))
+        self.ledger.check_rounds(request.question, chain[1:])
+        self.ledger.one_request(request.run, request.round, request.roster.sites, chain[-1])
         people = self._analysis_set(request)
-        tasks = self.cluster.n_tasks
+        decision = self.ledger.decide(
+            asking(
+                request,
+                self.policy,
+                individuals=people.individuals,
+                criteria=people.criteria,
+                eligible=people.eligible,
+                asker=self.parties.name_of(request.asker),
+                freeze=self.store.manifest.digest,
+            )
+        )
+        people = replace(people, used=decision.used)
         partial = self._compute(request, people)
         means, ids = Means.of(request, partial, self.policy), people.individuals
         moved = None
         if means is not None:
             moved = means.among(self.ledger.moved_means(ids, people.used, means.few))
-        case = Case(
-            analysis=request.analysis,
-            panel=request.panel,
-            arrays=labelled(request.coords),
-            cohort_n=people.used.sum(axis=0, dtype=np.int64),
-            thresholds=self.policy.thresholds,
-            aggregator=request.roster.aggregator,
-            n_rounds=request.round + 1,
-            public=self.policy.public,
-            moved=moved,
-        )
+        case = self._case(request, people, moved)
         header = {
             "freeze": self.store.manifest.digest,
             "data_class": self.store.manifest.data_class,
-            "n_tasks": self.cluster.n_tasks - tasks,
+            **membership_note(self.policy),
+            "n_tasks": block.n_tasks(self.store, request.analysis, request.panel, len(ids)),
             "seconds": math.ceil(time.perf_counter() - start),
         }
-        release = gate.release(
-            partial, policy=self.policy, case=case, template=replace(blank, header=header)
-        )
-        self._record(request, people)
+        template = replace(blank, header=header)
+        try:
+            release = gate.release(partial, policy=self.policy, case=case, template=template)
+        except Refused:
+            self.ledger.record(decision, None)  # that these people are too few is an answer
+            raise
+        price = costs(request, self.policy, partial, release, people.used)
+        self.ledger.record(decision, self._entry(request), price)
         if means is not None:
             self.ledger.remember_means(ids, people.used, means.few)
         self.ledger.answered(request.question, request.round)
         return release
 
+    def _case(self, request: Request, people: AnalysisSet, moved: NDArray[np.bool_] | None) -> Case:
+        return Case(
+            analysis=request.analysis,
+            panel=request.panel,
+            arrays=labelled(request.coords),
+            cohort_n=people.used.sum(axis=0, dtype=np.int64),
+            overlap=Overlap.of_members(people.used),
+            thresholds=self.policy.thresholds,
+            aggregator=request.roster.aggregator,
+            n_rounds=request.round + 1,
+            public=self.policy.public,
+            moved=moved,
+            pool=Thresholds(**request.pool) if request.pool else None,  # type: ignore[arg-type]
+        )
+
+    def _masked(self, request: Request, release: Release, digest: str) -> Release:
+        """The release under masks; the ledger remembers which payload they cover."""
+        words = words_of(release, request)
+        self.ledger.one_payload(digest, payload_digest(words))
+        masks = masks_of(request, digest, key=self._key, site=self.name)
+        return covered(release, words, masks, request)
+
+    def _open(self, raw: bytes) -> bytes:
+        """The key of this site's own mask over one answer; for one roster only."""
+        asker = wire.signer(raw, self.parties.asker_keys)
+        asked = decode_opening(raw)
+        request = wire.decode_request(asked, (asker,))
+        digest = wire.request_digest(asked)
+        try:
+            self.parties.check(request, self.name)
+            self.ledger.was_masked(digest)
+            if not self.policy.public:
+                summands = request.analysis.summands(request.panel)
+                self.ledger.open_roster(summands, request.roster.sites)
+            found: bytes | Refused = masks_of(
+                request, digest, key=self._key, site=self.name
+            ).self_key()
+        except Refused as refusal:
+            found = refusal
+        return encode_opened(self.name, self._key, opening=raw, request=request, found=found)
+
     def _analysis_set(self, request: Request) -> AnalysisSet:
         question = (request.analysis, request.cohorts, request.complete)  # the same in every block
         if self._set is None or self._set.question != question:
-            self._set = analysis_set(self.store.dataset(), *question)
+            least = self.policy.thresholds.min_cohort_difference
+            self._set = analysis_set(self.store.dataset(), *question, least=least)
         return self._set
 
     def _compute(self, request: Request, people: AnalysisSet) -> Partial:
@@ -245,92 +293,14 @@ class Site:
             raise Invalid("the analysis returns what it does not declare", found=undeclared)
         return Partial(xr.Dataset({name: (dims[name], a) for name, a in arrays.items()}))
 
-    def _record(self, request: Request, people: AnalysisSet) -> None:
-        thresholds = self.policy.thresholds
-        self.ledger.check_and_record(
-            people.individuals,
-            criteria=people.criteria,
-            used=people.used,
-            summands=request.analysis.summands(request.panel),
-            least=thresholds.min_cohort_difference,
-            smallest=thresholds.min_individuals,
+    def _entry(self, request: Request) -> Entry:
+        return Entry(
             run=request.run.partition("-")[0],  # all blocks of a run are one
             analysis=request.analysis.name,
             freeze=self.store.manifest.digest,
+            tier=request.tier,
         )
 
 
 def _refused(blank: Release, refusal: Refused) -> Release:
     return replace(blank, findings=(Finding(refusal.rule, message=refusal.remedy),))
-
-
-def allowed(request: Request, policy: Policy, site: str) -> None:
-    """Refuse what the policy does not allow, before any data are read.
-
-    Raises
-    ------
-    Refused
-        Naming the rule and what would be allowed.
-    """
-    if site not in request.roster:
-        raise Refused("roster", "name this site in the federation file")
-    if request.code_digest != code_digest():
-        raise Refused("code_digest", "install the same eucan-dask everywhere")
-    name, kind = request.analysis.name, request.analysis.kind
-    if "*" not in policy.analyses and name not in policy.analyses:
-        raise Refused("allow.analyses", f"ask the steward to allow {name}")
-    if request.purpose not in policy.purposes:
-        raise Refused("allow.purposes", f"purposes allowed: {', '.join(policy.purposes)}")
-    if request.tier not in policy.tiers:
-        raise Refused("allow.tiers", f"tiers allowed: {', '.join(policy.tiers)}")
-    if request.roster.aggregator not in policy.aggregators:
-        raise Refused("allow.aggregators", f"allowed: {', '.join(policy.aggregators)}")
-    if request.roster.aggregator != "none" and laxer(request.pool, policy.thresholds):
-        raise Refused("pool_thresholds", "judge the pool as strictly as each site its own answers")
-    if request.roster.aggregator != "none":
-        raise Refused("aggregator", 'this version offers aggregator = "none"')
-    least = dict(policy.kind_tier).get(kind)
-    if least is None:
-        raise Refused("tiers", f"the policy sets no tier for a {kind}")
-    if TIERS.index(request.tier) < TIERS.index(least):
-        raise Refused("tiers", f"a {kind} needs tier {least}")
-    if request.n_blocks > policy.max_blocks:
-        raise Refused("max_blocks", "ask for fewer variants")
-    if request.round >= policy.max_rounds:
-        raise Refused("max_rounds", "use fewer rounds")
-    _wide_enough(request.analysis, request.panel, policy.min_grid_days)
-
-
-def _wide_enough(analysis: Analysis, panel: Panel, least: float) -> None:
-    uses_grid = any("times" in spec.dims for spec in analysis.yields)
-    if uses_grid and len(panel.times) > 1 and min(np.diff(panel.times)) < least:
-        raise Refused("min_grid_days", f"use a grid of at least {least:g} days a step")
-
-
-def analysis_set(
-    ds: xr.Dataset,
-    analysis: Analysis,
-    cohorts: tuple[Cohort, ...],
-    complete: tuple[str, ...],
-) -> AnalysisSet:
-    """Who takes part: members by the criteria whose needed fields are known.
-
-    Raises
-    ------
-    Invalid
-        If the store lacks a field the analysis, a cohort or `complete` names.
-    """
-    for name in analysis.needs():
-        if name not in ds and name in DATA:
-            raise Invalid(f"there are no {DATA[name]} here", where=analysis.name)
-        if name not in ds:
-            short = name.removeprefix("individual_")
-            names = [str(v).removeprefix("individual_") for v in ds.data_vars]
-            raise unknown("field", short, names, where=analysis.name)
-    criteria = membership(ds, cohorts)
-    eligible = analysis.prepare(ds)["individual_eligible"].values.copy()
-    for name in complete:
-        eligible &= known(ds, name)
-    ids = tuple(map(str, ds["individual_id"].values))
-    question = (analysis, cohorts, complete)
-    return AnalysisSet(question, ids, criteria, criteria & eligible[:, np.newaxis])

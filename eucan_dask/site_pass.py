@@ -113,7 +113,7 @@ class _Pass:
             tidy(kept, KEPT)
         names = [n for n in os.listdir(self.directory / IN) if not n.startswith(IGNORED)]
         say_hello(self.site)
-        return sorted(names, key=lambda name: (read_name(name) or ("", -1), name))
+        return sorted(names, key=_place)
 
     def look(self, name: str) -> None:
         """Answer a file, or say why not."""
@@ -148,16 +148,16 @@ class _Pass:
         if raw is None:
             return  # taken back meanwhile
         if named is None:
-            raise Invalid("is no request", remedy="expected RUN.ROUND.request")
+            raise Invalid("is no request", remedy="expected RUN.ROUND.request or .opening")
         if lacks := shortfall(raw, tail=wire.REQUEST_TAIL):
             raise Invalid(f"is cut off: it lacks {lacks} bytes or more")
         header = read_header(raw)
         roster = header.get("roster")
-        if not isinstance(roster, list) or header.get("kind") != "request":
+        if not isinstance(roster, list) or header.get("kind") not in ("request", "opening"):
             raise Invalid("is not a request")
         if self.site.name not in roster:
             return  # for others
-        if (header.get("run"), header.get("rounds")) != named:
+        if (header.get("run"), header.get("rounds"), header.get("kind")) != named:
             raise Invalid("its name is not that of its run and round: was it renamed?")
         self._answer(path, raw, header)
 
@@ -166,9 +166,9 @@ class _Pass:
 
         Nothing is kept for strangers, and nobody gets what was kept before they were taken off.
         """
-        run, round_ = header["run"], header["rounds"]
+        run, round_, kind = header["run"], header["rounds"], header["kind"]
         kept = self.site.node / "answers" / wire.request_digest(raw)
-        release = release_path(self.directory, run, round_, self.site.name)
+        release = release_path(self.directory, run, round_, self.site.name, kind)
         known = self.site.admits(raw)
         answer, before = take(kept, max_bytes=MAX_BYTES) if known else None, True
         if answer is None:
@@ -189,8 +189,16 @@ class _Pass:
         self.tell(f"run {run}, {shown(analysis)[1:-1]}, round {round_ + 1}: {words}{again}")
 
 
+def _place(name: str) -> tuple[tuple[str, int], bool, str]:
+    """Order of files: a run's rounds one after the other, each before its opening."""
+    run, round_, kind = read_name(name) or ("", -1, "")
+    return (run, round_), kind == "opening", name
+
+
 def _words(answer: bytes) -> str:
     header = read_header(answer)
+    if header["kind"] == "opened":
+        return f"not opened, rule {header['rule']}" if header["rule"] else "opened"
     if header["status"] == "released":
         return "answered"
     rules = dict.fromkeys(f["rule"] for f in header["findings"])

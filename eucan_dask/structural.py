@@ -73,11 +73,39 @@ def min_cell_of_terms(case: Case) -> Refused | None:
     return Refused("min_cell_of_terms", "drop or merge rare levels, or widen the cohort")
 
 
+def dominance_of_terms(case: Case) -> Refused | None:
+    """The two largest hold at most `dominance_share` of a sum over covariates, or of squares."""
+    if not case.analysis.n_parameters(case.panel) or case.public:
+        return None
+    if int(case.arrays["n_dominant"]) <= 1000 * case.thresholds.dominance_share:
+        return None
+    return Refused("dominance_of_terms", "leave out the term, or ask for it in classes")
+
+
+def clear_levels(case: Case) -> Refused | None:
+    """Two values of a column are the same two at every site, so that its cells can be pooled."""
+    if case.aggregator == "none" or "n_unclear" not in case.arrays or case.public:
+        return None
+    if not int(case.arrays["n_unclear"]):
+        return None
+    return Refused("clear_levels", "code a field of two values as 0 and 1, or 1 and 2")
+
+
+def one_mean_whole(case: Case) -> Refused | None:
+    """As `one_mean`, where a site cannot hide a variant: it would be missing from the sum."""
+    if case.aggregator != "masked" or case.moved is None or not case.moved.any():
+        return None
+    return Refused("one_mean", "ask the sites that were asked before")
+
+
 STRUCTURAL: tuple[Structural, ...] = (
     min_individuals_whole,
     min_cell_of_terms,
+    dominance_of_terms,
     max_parameter_ratio,
     min_residual_dof,
     min_effective_weight,
     transcript,
+    clear_levels,
+    one_mean_whole,
 )

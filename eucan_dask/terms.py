@@ -13,7 +13,15 @@ from eucan_dask.cohort import field_of, known, mutation_truth
 from eucan_dask.errors import Invalid, unknown
 from eucan_dask.variables import NON_SILENT, VARIANT_CLASSIFICATIONS
 
-__all__ = ["Term", "cell_columns", "column_labels", "design", "needs", "strata_codes"]
+__all__ = [
+    "Term",
+    "cell_column_labels",
+    "cell_columns",
+    "column_labels",
+    "design",
+    "needs",
+    "strata_codes",
+]
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,17 @@ class Term:
         if self.levels:
             return tuple(f"{self.field} {level}" for level in self.levels[1:])
         return (self.field,)
+
+    @property
+    def summand(self) -> str:
+        """What the ledger calls its sums: the same whatever the levels, as one is all less others.
+
+        Examples
+        --------
+        >>> Term(field="sex", levels=("female", "male")).summand
+        'term:sex'
+        """
+        return f"term:{self.field or self.labels[0]}"
 
     @property
     def needs(self) -> str:
@@ -125,6 +144,12 @@ def cell_columns(terms: Sequence[Term], x: NDArray[np.float64]) -> NDArray[np.fl
             columns.append((x[:, start:stop] == 0).all(axis=1, keepdims=True).astype(np.float64))
         start = stop
     return np.concatenate(columns, axis=1)
+
+
+def cell_column_labels(terms: Sequence[Term]) -> tuple[str, ...]:
+    """Names of the columns of `cell_columns`."""
+    more = tuple(f"{t.field} {t.levels[0]}" for t in terms if len(t.labels) > 1)
+    return (*(label for term in terms for label in term.labels), *more)
 
 
 def needs(terms: Sequence[Term]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
+from eucan_dask.errors import Invalid, Refused
+from eucan_dask.grid import merge_record
+from eucan_dask.leaving import PAIRS, leaving, only_for_gate
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import (
     VALUE_KINDS,
@@ -22,22 +26,35 @@ from eucan_dask.partial import (
     labelled,
 )
 from eucan_dask.policy import Thresholds
-from eucan_dask.rules import judge
+from eucan_dask.rules import ON_POOL, judge
 
-__all__ = ["bounded", "combine", "gate_pool", "merge_grid"]
+__all__ = ["bounded", "combine", "from_sums", "gate_pool"]
+
+
+MOST = 2**53  # a count: hundreds of sites cannot make their sum wrap around
 
 
 def bounded(analysis: Analysis, record: Record) -> PartialSpec | None:
-    """The one count of a record whose hidden cells have known bounds, if there is one."""
-    if len(record.variables) != 1:
+    """The one count of a record whose hidden cells have known bounds, if there is one.
+
+    There is none where people it is a part of may be hidden for their values.
+    """
+    if len(record.variables) != 1 or any(r.carriers for r in analysis.records):
         return None
     spec = next(s for s in analysis.yields if s.name == record.variables[0])
     fits = spec.kind == "count" and spec.within and set(spec.dims) == set(record.dims)
     return spec if fits else None
 
 
-def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> xr.Dataset:
+def combine(
+    analysis: Analysis, coords: Coords, releases: Sequence[Release], *, aggregator: str = "none"
+) -> xr.Dataset:
     """Totals over `releases`, summed in site-name order.
+
+    Parameters
+    ----------
+    aggregator
+        "none" or "trusted": under the latter also what the pool is judged by.
 
     Returns
     -------
@@ -49,13 +66,14 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
     """
     ordered = sorted(releases, key=lambda release: release.site)
     found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {}
-    for spec in analysis.yields:
-        if spec.kind == "evidence":
-            continue
-        sums = np.zeros(spec.shape(coords), spec.dtype)
-        for release in ordered:
-            sums = sums + release.arrays[spec.name]
-        found[spec.name] = (spec.dims, sums)
+    dims = _summed(analysis, aggregator)
+    for name, (shape, dtype) in leaving(analysis, coords, aggregator).items():
+        if name in dims:
+            sums = np.zeros(shape, dtype)
+            for release in ordered:
+                _check_counts(name, release.arrays[name])
+                sums = sums + release.arrays[name]
+            found[name] = (dims[name], sums)
     for record in analysis.records:
         shape = tuple(len(coords[dim]) for dim in record.dims)
         shown, hidden = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -74,6 +92,46 @@ def combine(analysis: Analysis, coords: Coords, releases: Sequence[Release]) -> 
             low, high = _bounds(total, record, (bounds, within), ordered)
             total[f"{bounds.name}_low"], total[f"{bounds.name}_high"] = low, high
     return total
+
+
+def _check_counts(name: str, values: NDArray[Any]) -> None:
+    """Refuse counts so large that their sums may wrap around, or that are negative."""
+    if values.dtype == np.int64 and ((values < 0) | (values > MOST)).any():
+        raise Invalid("a count cannot be", where=name, expected=f"0 to {MOST}")
+
+
+def _summed(analysis: Analysis, aggregator: str) -> dict[str, tuple[str, ...]]:
+    """Dimensions of every array that adds up over sites."""
+    declared = {spec.name: spec.dims for spec in analysis.yields if spec.leaves}
+    return declared if aggregator == "none" else {**declared, **only_for_gate(analysis)}
+
+
+def from_sums(
+    analysis: Analysis, coords: Coords, sums: Mapping[str, NDArray[Any]], n_sites: int
+) -> xr.Dataset:
+    """Totals as of `combine`, from arrays that were summed under masks.
+
+    Parameters
+    ----------
+    sums
+        What `leaving` names under `masked`, summed over the roster.
+    n_sites
+        Sites of the roster: each cell rests on all of them.
+    """
+    dims = _summed(analysis, "masked")
+    found: dict[str, Any] = {}
+    for name in dims:
+        values = np.asarray(sums[name])
+        _check_counts(name, values)
+        found[name] = (dims[name], values)
+    for record in analysis.records:
+        shape = tuple(len(coords[dim]) for dim in record.dims)
+        found[f"{record.name}_n_sites"] = (record.dims, np.full(shape, n_sites, np.int64))
+        found[f"{record.name}_n_hidden"] = (record.dims, np.zeros(shape, np.int64))
+        count = bounded(analysis, record)
+        if count is not None:
+            found |= dict.fromkeys((f"{count.name}_low", f"{count.name}_high"), found[count.name])
+    return labelled(coords).assign(found)
 
 
 def _bounds(
@@ -110,16 +168,30 @@ def _cell_bounds(
 def gate_pool(
     analysis: Analysis, panel: Panel, total: xr.Dataset, thresholds: Thresholds
 ) -> xr.Dataset:
-    """The same value rules on the pool, with the federation's thresholds.
+    """The value rules of a pool, with the federation's thresholds.
 
     Adds `<record>_pool_hidden`, codes of `Hidden`; hidden totals become zero, the bounds of a
     single count widen to what the threshold says, and neighbouring cells of a grid are merged.
+    Totals of sites that do not judge their own cells bring supports, by which more rules look at
+    the pool; they are dropped. Such totals may be seen, in every round, only as this leaves them.
+
+    Raises
+    ------
+    Refused
+        If a record that rests on all of a run is hidden, and sites did not judge it: there is
+        nothing to go on with.
     """
     n_cohorts = total.sizes.get("cohorts", 0)
     plenty = np.full(n_cohorts, np.iinfo(np.int64).max)  # cohort sizes: each site judged its own
     gridless = [r for r in analysis.records if not r.grid]
-    case = Case(analysis, panel, total, plenty, thresholds)
-    masks, _ = judge(case, gridless)
+    pairs = Overlap(total[PAIRS].values) if PAIRS in total else None
+    case = Case(analysis, panel, total, plenty, thresholds, overlap=pairs)
+    masks, findings = judge(case, gridless, ON_POOL)
+    looked_at = [name for name in only_for_gate(analysis) if name in total]
+    for record in gridless if looked_at else ():
+        if record.roster == "run" and bool((masks[record.name] > 0).any()):
+            rule = next(f.rule for f in findings if f.record == record.name)
+            raise Refused(rule, "widen the cohort, or ask more sites")
     out = total.copy()
     for record in gridless:
         # A total that lacks a site is an interval already: its visible part is not judged again.
@@ -138,62 +210,5 @@ def gate_pool(
             out[name] = xr.where(mask > 0, 0, total[name]).transpose(*dims)
     for record in analysis.records:
         if record.grid:
-            _merge_record(analysis, out, record, thresholds.min_cell)
-    return out
-
-
-def _merge_record(analysis: Analysis, total: xr.Dataset, record: Record, least: int) -> None:
-    """Merge the flows of a record along its grid; a record it needs takes it down whole."""
-    flows = list(record.variables)
-    stacked = np.stack([total[name].transpose(..., record.grid).values for name in flows])
-    dims = tuple(d for d in total[flows[0]].dims if d != record.grid)
-    within = next(s for s in analysis.yields if s.name == flows[0]).within
-    people = total[within].transpose(*dims).values.reshape(-1)
-    needed = np.zeros(people.shape, np.uint8)
-    for name in record.needs:
-        needed = np.maximum(needed, total[f"{name}_pool_hidden"].transpose(*dims).values.ravel())
-    flat = stacked.reshape(len(flows), -1, stacked.shape[-1])
-    codes = np.zeros(flat.shape[1:], np.uint8)
-    for row in range(flat.shape[1]):
-        flat[:, row], codes[row] = merge_grid(flat[:, row], int(people[row]), least)
-        if needed[row]:
-            flat[:, row], codes[row] = 0, needed[row]
-    dims = (*dims, record.grid)
-    for i, name in enumerate(flows):
-        merged = xr.DataArray(flat[i].reshape(stacked.shape[1:]), dims=dims)
-        total[name] = merged.transpose(*total[name].dims)
-    total[f"{record.name}_pool_hidden"] = (dims, codes.reshape(stacked.shape[1:]))
-
-
-def merge_grid(
-    flows: NDArray[np.int64], people: int, least: int
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Neighbouring grid steps merged until every flow is zero or at least `least`.
-
-    Parameters
-    ----------
-    flows
-        Counts (F, T) leaving the risk set at each grid point: events, withdrawals.
-    people
-        Size of the risk set at the start.
-
-    Returns
-    -------
-    The flows, each counted at the last grid point of its merged step, and codes (T,): `SHOWN` at
-    that point, `MERGED` before it, `TAIL` past the last step that could be closed with nobody, or
-    at least `least`, left.
-    """
-    merged = np.zeros_like(flows)
-    codes = np.full(flows.shape[1], Hidden.MERGED, np.uint8)
-    running = np.zeros(flows.shape[0], np.int64)
-    for j in range(flows.shape[1]):
-        running += flows[:, j]
-        if ((running == 0) | (running >= least)).all():
-            merged[:, j], codes[j] = running, Hidden.SHOWN
-            running[:] = 0
-    while 0 < people - merged.sum() < least and (codes == Hidden.SHOWN).any():
-        last = np.flatnonzero(codes == Hidden.SHOWN)[-1]
-        merged[:, last], codes[last] = 0, Hidden.MERGED
-    shown = np.flatnonzero(codes == Hidden.SHOWN)
-    codes[(shown[-1] + 1 if shown.size else 0) :] = Hidden.TAIL
-    return merged, codes
+            merge_record(analysis, out, record, thresholds.min_cell, pairs)
+    return out.drop_vars(looked_at)

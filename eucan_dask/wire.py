@@ -41,6 +41,7 @@ __all__ = [
     "encode_request",
     "is_signed",
     "request_digest",
+    "signed",
     "signer",
 ]
 
@@ -66,7 +67,12 @@ def encode_request(request: Request, key: Ed25519PrivateKey) -> bytes:
     }
     reply = public_hex(exchange_key(key, "reply").public_key())
     header = {"kind": "request", "rounds": request.round, **request.header(), "reply_key": reply}
-    body = message.pack(header, arrays) + key.public_key().public_bytes_raw()
+    return signed(message.pack(header, arrays), key)
+
+
+def signed(body: bytes, key: Ed25519PrivateKey) -> bytes:
+    """A request, or what goes with one, with the public key of whoever asks and a signature."""
+    body += key.public_key().public_bytes_raw()
     return body + sign(key, REQUEST, body)
 
 

@@ -11,6 +11,7 @@ from eucan_dask import wire
 from eucan_dask.keys import public_hex, public_pem, read_public
 from eucan_dask.partial import Release
 from eucan_dask.parties import admit_asker
+from eucan_dask.policy import TIERS
 from eucan_dask.request import AGGREGATORS, Request
 from eucan_dask.site import Site
 
@@ -21,10 +22,10 @@ ASKER = public_hex(KEY.public_key())
 
 
 def admit(site: Path, key: Ed25519PrivateKey = KEY, *, name: str = "tests") -> None:
-    """Let the holder of `key` ask a site, with every aggregator."""
+    """Let the holder of `key` ask a site, with every aggregator, in every tier."""
     file = site / f"{name}.pub"
     file.write_bytes(public_pem(key.public_key()))
-    admit_asker(site, name, file, AGGREGATORS)
+    admit_asker(site, name, file, AGGREGATORS, tiers=TIERS)
 
 
 def write_key(file: Path) -> None:

@@ -118,7 +118,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, byt
 def _answer(site: Site, name: str) -> bytes:
     asked, panel = REGISTRY[name].example()
     request = Request(
-        run="r",
+        run=name,
         analysis=asked,
         panel=panel,
         cohorts=(Cohort("everybody"),),

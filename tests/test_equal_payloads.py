@@ -61,7 +61,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("twins")
     some = people(N, seed=8, centre="x", hazard=0.0003)
     who = str(some.clinical["individual_id"].iloc[3])
-    settings = dict.fromkeys(("variant_counts", "association"), '"open"')
+    settings = {"controlled_aggregators": '["none"]'}
     made = [
         make_site(
             root / f"{i}", "a", twin, data_class="personal", settings=settings, genotypes=True
@@ -84,6 +84,7 @@ def request_of(name: str, **changes: Any) -> Request:
         purpose="DUO:0000006",
         roster=Roster(("a",)),
         code_digest=code_digest(),
+        tier="controlled",
     )
     return dataclasses.replace(asked, **changes)
 

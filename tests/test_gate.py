@@ -20,6 +20,7 @@ from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
 from eucan_dask.errors import Invalid, Refused
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, PartialSpec, Record, Release, labelled
 from eucan_dask.policy import Thresholds
@@ -57,6 +58,8 @@ def case(
         if spec.name in arrays:
             ds[spec.name] = (spec.dims, np.asarray(arrays[spec.name], spec.dtype))
     n = np.array(cohort_n or [1000] * len(cohorts))
+    apart = Overlap(np.diag(n) + n[:, np.newaxis] * ~np.eye(n.size, dtype=bool))
+    options = {"overlap": apart, **options}
     return Case(analysis, panel, ds, n, limits or thresholds(K), **options)
 
 
@@ -271,8 +274,8 @@ def survival_case(event: list[int], censored: list[int], n: int, **options: obje
             "cohort_n_event": [event],
             "cohort_n_censored": [censored],
             "group_n": [[n]],
-            "group_observed": [[sum(event)]],
-            "group_expected": [[float(sum(event))]],
+            "group_n_event": [[sum(event)]],
+            "group_n_censored": [[n - sum(event)]],
             "group_covariance": [[[0.0]]],
         },
         panel=Panel(times=times),
@@ -305,7 +308,7 @@ def test_judge__the_people_beyond_the_grid_are_a_cell_too(left: int) -> None:
 
 
 def test_judge__the_test_needs_people_in_every_group() -> None:
-    def codes(n: list[int], observed: list[int]) -> object:
+    def codes(n: list[int], observed: list[int], apart: tuple[int, int] = (0, 0)) -> object:
         c = case(
             Survival(),
             {
@@ -313,8 +316,9 @@ def test_judge__the_test_needs_people_in_every_group() -> None:
                 "cohort_n_event": np.zeros((2, 2)),
                 "cohort_n_censored": np.zeros((2, 2)),
                 "group_n": [n],
-                "group_observed": [observed],
-                "group_expected": [[1.0, 1.0]],
+                "group_n_event": [observed],
+                "group_n_censored": [[a - b for a, b in zip(n, observed, strict=True)]],
+                "group_n_apart": [apart],
                 "group_covariance": np.ones((1, 2, 2)),
             },
             cohorts=("x", "y"),
@@ -326,6 +330,8 @@ def test_judge__the_test_needs_people_in_every_group() -> None:
     assert codes([50, 9], [20, 0]) == [SUPPORT]
     assert codes([50, 50], [20, 4]) == [WHOLE]
     assert codes([50, 50], [20, 46]) == [WHOLE]  # all but four
+    assert codes([50, 50], [20, 20], (9, 9)) == [WHOLE]  # so many are in both cohorts
+    assert codes([50, 50], [20, 20], (10, 10)) == [SHOWN]
 
 
 # --- structural rules ---
@@ -343,6 +349,7 @@ def fit(n: int, n_event: int, **options: object) -> Case:
             "n_event": n_event,
             "n_effective": n_event,
             "n_smallest_cell": options.pop("smallest", n),
+            "n_dominant": options.pop("dominant", 0),
             "n_weight": options.pop("weight", n),
             "information": np.eye(p),
         },
@@ -399,6 +406,18 @@ def test_release__terms_form_no_small_cells(smallest: int, *, refused: bool) -> 
         released(c)
 
 
+@pytest.mark.parametrize(("share", "refused"), [(900, False), (901, True), (1000, True)])
+def test_release__two_people_hold_no_sum(share: int, *, refused: bool) -> None:
+    c = fit(200, 100, dominant=share, limits=replace(thresholds(K), dominance_share=0.9))
+    if not refused:
+        assert released(c).status == "released"
+        assert released(replace(c, public=True)).status == "released"
+        return
+    with pytest.raises(Refused, match="rule dominance_of_terms"):
+        released(c)
+    assert released(replace(c, public=True)).status == "released"
+
+
 @pytest.mark.parametrize(("weight", "refused"), [(20, False), (19, True), (1, True)])
 def test_release__no_sum_rests_on_few_by_weight(weight: int, *, refused: bool) -> None:
     """Kish's effective number of people is at least 10 for each of the two parameters."""
@@ -414,7 +433,8 @@ def test_release__public_data_are_not_weighed_against_parameters() -> None:
     c = fit(3, 1, limits=thresholds(0, ratio=0.0), n_rounds=1000, public=True, weight=1)
     assert released(c).status == "released"
     other = fit(3, 1, n_rounds=1000, weight=20)
-    hidden_sums = replace(other, aggregator="masked", thresholds=thresholds(0, ratio=9.0))
+    none = thresholds(0, ratio=9.0)
+    hidden_sums = replace(other, aggregator="masked", thresholds=none, pool=none)
     assert released(hidden_sums).status == "released"
 
 
@@ -459,9 +479,10 @@ def test_release__findings_name_rule_record_and_threshold() -> None:
 
 
 def test_release__under_masking_cells_are_judged_on_the_pool_alone() -> None:
-    out = released(summary_case([50, 40, 3, 2], aggregator="masked"))
+    out = released(summary_case([50, 40, 3, 2], aggregator="masked", pool=thresholds(K)))
     assert out.arrays["level_n_individuals"].tolist() == [[50, 40, 3, 2]]
-    assert not out.arrays["summary_hidden"].any()
+    assert out.arrays["level_n_individuals_capped"].tolist() == [[5, 5, 3, 2]]
+    assert not [name for name in out.arrays if name.endswith("_hidden")]
 
 
 def test_release__too_many_bytes_are_refused() -> None:
@@ -518,9 +539,12 @@ def test_coarse__rounds_up_to_one_two_five() -> None:
 
 def test_rule_names__are_the_functions_in_order() -> None:
     names = rules.rule_names()
-    assert names == tuple(rule.__name__ for rule in (*STRUCTURAL, *rules.RULES))
+    site = tuple(rule.__name__ for rule in (*STRUCTURAL, *rules.RULES))
+    assert names[: len(site)] == site
+    every = (*STRUCTURAL, *rules.RULES, *rules.TRUSTED, *rules.MASKED, *rules.ON_POOL)
+    assert set(names) == {rule.__name__ for rule in every}
     assert len(set(names)) == len(names)
-    assert all(rule.__doc__ for rule in (*STRUCTURAL, *rules.RULES))
+    assert all(rule.__doc__ for rule in every)
 
 
 # --- what a hospital's own analysis may declare ---

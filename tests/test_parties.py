@@ -18,7 +18,7 @@ from eucan_dask.keys import public_hex, public_pem
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
 from eucan_dask.parties import EMPTY, Parties, admit_asker, admit_peer
-from eucan_dask.policy import Policy
+from eucan_dask.policy import TIERS, Policy
 from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import AGGREGATORS, Request, Roster
 from eucan_dask.site import Site
@@ -57,11 +57,13 @@ def read(site: Path) -> Parties:
 def test_admit__one_after_the_other(bare: Path) -> None:
     admit_asker(bare, "Übersee / 'X'", key(bare, "a"), ["none"])
     admit_peer(bare, "north", key(bare, "b"))
-    admit_asker(bare, "institute", key(bare, "c"), ["trusted", "masked"])
+    admit_asker(
+        bare, "institute", key(bare, "c"), ["trusted", "masked"], tiers=["open", "controlled"]
+    )
     found = read(bare)
-    assert [(a.name, a.aggregators) for a in found.askers] == [
-        ("Übersee / 'X'", ("none",)),
-        ("institute", ("trusted", "masked")),
+    assert [(a.name, a.aggregators, a.tiers) for a in found.askers] == [
+        ("Übersee / 'X'", ("none",), ("open",)),
+        ("institute", ("trusted", "masked"), ("open", "controlled")),
     ]
     assert [p.name for p in found.peers] == ["north"]
     assert found.askers[0].key == KEYS["a"].public_key()
@@ -147,8 +149,24 @@ def test_admit__a_list_in_one_line_is_left_to_its_writer(bare: Path) -> None:
         ("format = 1\n[[askers]]\nname = 'x'\n", "missing key"),
         ("format = 1\n[[askers]]\nname = 'x'\npublic_key_file = 'a.pub'\n", "'aggregators'"),
         (
-            "format = 1\n[[askers]]\nname = 'x'\npublic_key_file = '../a.pub'\naggregators = [3]\n",
+            "format = 1\n[[askers]]\nname = 'x'\npublic_key_file = '../a.pub'\n"
+            "aggregators = [3]\ntiers = ['open']\n",
             "unknown aggregator",
+        ),
+        (
+            "format = 1\n[[askers]]\nname = 'x'\npublic_key_file = '../a.pub'\n"
+            "aggregators = ['none']\n",
+            "missing key 'tiers'",
+        ),
+        (
+            "format = 1\n[[askers]]\nname = 'x'\npublic_key_file = '../a.pub'\n"
+            "aggregators = ['none']\ntiers = ['opn']\n",
+            "did you mean 'open'",
+        ),
+        (
+            "format = 1\n[[askers]]\nname = 'x'\npublic_key_file = '../a.pub'\n"
+            "aggregators = ['none']\ntiers = []\n",
+            "names no tier",
         ),
         ("format = 1\n[[peers]]\nname = 'x'\npublic_key_file = 'nowhere.pub'\n", "nowhere.pub"),
         (
@@ -272,6 +290,17 @@ def test_answer__only_with_the_aggregators_admitted(site: Path) -> None:
         for aggregator in AGGREGATORS:
             found = rule(site, asked(aggregator), KEYS[name])
             assert (found == "asker") == (aggregator != own), (name, aggregator)
+
+
+def test_answer__only_in_the_tiers_granted(site: Path) -> None:
+    """Whoever asks names the tier: it counts for nothing unless the steward granted it."""
+    granted = {"b": ["open"], "c": ["open", "registered"], "d": ["controlled"]}
+    for name, tiers in granted.items():
+        admit_asker(site, name, site.parent / f"{name}.pub", ["none"], tiers=tiers)
+    for name, tiers in granted.items():
+        for tier in TIERS:
+            found = rule(site, asked(tier=tier), KEYS[name])
+            assert (found == "asker") == (tier not in tiers), (name, tier)
 
 
 # --- masks among known sites ---

@@ -77,7 +77,7 @@ def test_template__every_line_of_the_recommended_one_is_explained() -> None:
             unexplained.append((section.split("#")[0].strip(), line, "#" in section))
     assert [entry[:2] for entry in unexplained if not entry[2]] in (
         [],
-        [("", "format = 1")],
+        [("", "format = 2")],
         [("[allow]", line) for _, line, _ in unexplained if "DUO" in line],
     )
 
@@ -96,13 +96,17 @@ def test_read__a_wrong_type_is_refused(tmp_path: Path, section: str, key: str) -
         Policy.read(changed(tmp_path, section, key, wrong))
 
 
-@pytest.mark.parametrize("section", ["", "thresholds", "zeros", "limits", "allow", "tiers"])
+@pytest.mark.parametrize(
+    "section", ["", "thresholds", "zeros", "limits", "exposure", "allow", "tiers"]
+)
 def test_read__an_unknown_key_is_refused(tmp_path: Path, section: str) -> None:
     with pytest.raises(Invalid, match="unknown key 'surprise'"):
         Policy.read(changed(tmp_path, section, "surprise", 1))
 
 
-@pytest.mark.parametrize("key", ["format", "public", "thresholds", "zeros", "limits", "allow"])
+@pytest.mark.parametrize(
+    "key", ["format", "public", "thresholds", "zeros", "limits", "exposure", "allow"]
+)
 def test_read__a_missing_part_is_refused(tmp_path: Path, key: str) -> None:
     with pytest.raises(Invalid, match=f"missing key '{key}'"):
         Policy.read(changed(tmp_path, "", key, None))
@@ -116,7 +120,7 @@ def test_read__a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "problem"),
     [
-        ("", "format", 2, "unknown format"),
+        ("", "format", 3, "has another format"),
         ("thresholds", "min_cell", -1, "not (be )?negative"),
         ("thresholds", "min_cell", 2.5, "wrong type"),
         ("thresholds", "round_to", 5, "rounding is not offered yet"),
@@ -124,8 +128,10 @@ def test_read__a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
         ("limits", "min_grid_days", float("nan"), "min_grid_days"),  # every grid would do
         ("limits", "min_grid_days", -1, "min_grid_days"),
         ("limits", "max_bytes", -1, "max_bytes"),
+        ("tiers", "association", "registered", "tells traits"),
         ("allow", "tiers", ["opn"], "did you mean 'open'"),
         ("allow", "aggregators", ["nobody"], "unknown value"),
+        ("allow", "controlled_aggregators", ["nobody"], "unknown value"),
         ("allow", "tiers", [3], "wrong type"),
         ("tiers", "model", "opened", "did you mean 'open'"),
     ],

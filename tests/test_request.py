@@ -35,11 +35,7 @@ def request(**changes: Any) -> Request:
 
 
 def totals(score: float = 3.0, value: float = -10.0) -> dict[str, np.ndarray]:
-    held = {
-        s.name: np.zeros(s.shape(request().coords), s.dtype)
-        for s in COX.yields
-        if s.kind != "evidence"
-    }
+    held = {s.name: np.zeros(s.shape(request().coords), s.dtype) for s in COX.yields if s.leaves}
     return held | {
         "n_individuals": np.array(100),
         "log_likelihood": np.array(value),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,13 +13,14 @@ import pytest
 import xarray as xr
 
 from eucan_dask import message
-from eucan_dask import site as site_module
+from eucan_dask.admission import allowed
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.logistic_regression import LogisticRegression
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.analysis_set import analysis_set
 from eucan_dask.clusters import Cluster
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused, Unavailable
@@ -28,7 +30,7 @@ from eucan_dask.partial import Release
 from eucan_dask.policy import Policy
 from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import Request, Roster
-from eucan_dask.site import Site, analysis_set
+from eucan_dask.site import Site
 from eucan_dask.store.edit import withdraw
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import People, dataset, people
@@ -42,6 +44,7 @@ COX = CoxRegression(terms=(Term(field="age_at_diagnosis"),))
 GRID = Panel(times=tuple(float(t) for t in range(0, 3600, 90)))
 POOL = pool_of(Policy.read(Path(__file__).parents[1] / RECOMMENDED).thresholds)
 N = 200
+RUNS = itertools.count()  # one run stands for one question
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def directory(tmp_path: Path, template: Path) -> Path:
 
 def asked(analysis: Analysis = SEX, **changes: Any) -> Request:
     values: dict[str, Any] = {
-        "run": "r",
+        "run": f"r{next(RUNS)}",
         "analysis": analysis,
         "panel": Panel(),
         "cohorts": (Cohort("everybody"),),
@@ -109,7 +112,7 @@ def rule(site: Site | Path, request: Request) -> str:
         ({}, {"purpose": "DUO:0000011"}, "allow.purposes"),
         ({"tiers": '["registered"]'}, {}, "allow.tiers"),
         ({"aggregators": '["masked"]'}, {}, "allow.aggregators"),
-        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "released"),
         ({"counts": '"registered"'}, {}, "tiers"),
         ({"counts": '"registered"'}, {"tier": "registered"}, "released"),
         ({"counts": '"registered"'}, {"tier": "controlled"}, "released"),
@@ -255,22 +258,61 @@ def test_site__a_missing_directory_says_so(tmp_path: Path) -> None:
 # --- what the site remembers ---
 
 
-def test_answer__a_cohort_one_person_off_is_refused(directory: Path, simulated: People) -> None:
+def counts(found: Release) -> dict[str, list[Any]]:
+    """What a release says, without its run."""
+    assert found.status == "released", found.findings
+    return {name: values.tolist() for name, values in found.arrays.items()}
+
+
+def test_answer__a_cohort_one_person_off_is_answered_on_the_first(
+    directory: Path, simulated: People
+) -> None:
+    """A refusal would tell that somebody is in one and not in the other; so would another n."""
     ages = simulated.clinical.drop_duplicates("individual_id")["age_at_diagnosis"].dropna()
     cut = float(np.sort(ages)[N // 2])
     first = (Cohort.of("x", {"field": "age_at_diagnosis", "max": cut}),)
     second = (Cohort.of("x", {"field": "age_at_diagnosis", "max": cut - 0.05}),)
-    assert rule(directory, asked(cohorts=first)) == "released"
-    assert rule(directory, asked(cohorts=second)) == "min_cohort_difference"
+    told = answer(directory, asked(cohorts=first))
+    again = answer(directory, asked(cohorts=second))
+    assert counts(again) == counts(told)
+    assert again.header["membership"] == told.header["membership"]
+    assert again.header["membership"] == "may differ by fewer than 10 people"
     frequency = asked(MutationFrequency(), panel=Panel(genes=("TP53",)), cohorts=second)
-    assert rule(directory, frequency) == "min_cohort_difference"
-    assert rule(directory, asked(cohorts=first, run="again")) == "released"
+    exact = asked(MutationFrequency(), panel=Panel(genes=("TP53",)), cohorts=first)
+    assert counts(answer(directory, frequency)) == counts(answer(directory, exact))
 
 
 def test_answer__the_ledger_outlives_the_process(directory: Path) -> None:
-    assert rule(Site(directory), asked(complete=("stage",))) == "released"
+    told = answer(Site(directory), asked(complete=("stage",)))
     assert len(Site(directory).ledger.summary()) == 1
-    assert rule(Site(directory), asked(complete=())) == "min_cohort_difference"
+    again = answer(Site(directory), asked(complete=()))  # those with a stage, as before
+    assert counts(again) == counts(told)
+
+
+def test_answer__people_whose_stage_is_unknown_are_not_counted_as_known(directory: Path) -> None:
+    assert rule(directory, asked(complete=())) == "released"
+    assert rule(directory, asked(complete=("stage",))) == "min_cohort_difference"
+
+
+def test_answer__refusals_are_counted_and_end_new_cohorts(directory: Path) -> None:
+    edit(directory / "policy.toml", {"max_refusals": 2})
+    site = Site(directory)
+    assert rule(site, asked(complete=())) == "released"
+    for _ in range(2):
+        assert rule(site, asked(complete=("stage",))) == "min_cohort_difference"
+    men = (Cohort.of("men", {"field": "sex", "equals": "male"}),)
+    assert rule(site, asked(cohorts=men)) == "max_refusals"
+    assert rule(site, asked()) == "released"  # known people still are
+    assert site.ledger.clear_refusals(site.parties.askers[0].name)
+    assert rule(site, asked(cohorts=men)) == "released"
+
+
+def test_answer__a_run_and_round_stand_for_one_request(directory: Path) -> None:
+    site = Site(directory)
+    assert rule(site, asked(run="x")) == "released"
+    assert rule(site, asked(run="x")) == "released"
+    assert rule(site, asked(COX, run="x")) == "replay"
+    assert rule(site, asked(run="x", roster=Roster(("a", "b")))) == "released"  # b was lost
 
 
 def test_answer__what_the_gate_refuses_is_not_recorded(directory: Path) -> None:
@@ -280,12 +322,15 @@ def test_answer__what_the_gate_refuses_is_not_recorded(directory: Path) -> None:
     assert site.ledger.summary() == []
 
 
-def test_answer__a_person_withdraws(tmp_path: Path) -> None:
-    """The same cohort a person smaller is another cohort: it waits until enough have changed."""
+def test_answer__nobody_sees_that_one_person_withdrew(tmp_path: Path) -> None:
+    """Nine others stay out with the person, who is in no answer any more."""
     directory = make_site(tmp_path, "a", people(60, seed=5))
-    assert rule(directory, asked()) == "released"
+    before = answer(directory, asked())
     withdraw(tmp_path / "a" / "store", ["p00007"])
-    assert rule(directory, asked()) == "min_cohort_difference"
+    after = answer(directory, asked())
+    assert before.arrays["cohort_n_individuals"].tolist() == [60]
+    assert after.arrays["cohort_n_individuals"].tolist() == [50]
+    assert counts(answer(directory, asked())) == counts(after)
 
 
 # --- differences between questions ---
@@ -391,12 +436,14 @@ def test_answer__the_age_of_one_person_is_not_the_difference_of_two_fits(tmp_pat
     assert len(sums) < 2 or sums[0] - sums[1] != pytest.approx(age, abs=1e-6)
 
 
-@pytest.mark.xfail(
+ONE_BY_ONE = pytest.mark.xfail(
     strict=True,
-    reason="cells of nested cohorts are judged one by one: their differences are margins "
-    "(disclosure.md, 4); the ledger compares people, not cells",
+    reason="cells of one release are judged together, those of several are not: the ledger "
+    "compares people, not cells (disclosure.md, 4)",
 )
-@pytest.mark.parametrize("together", [True, False])
+
+
+@pytest.mark.parametrize("together", [True, pytest.param(False, marks=ONE_BY_ONE)])
 def test_answer__nested_cohorts_show_no_small_difference(tmp_path: Path, *, together: bool) -> None:
     """Of everybody, so many carry a mutation; of the men, three fewer: three women do."""
     simulated = people(N, seed=3, missing=0.0, panel_share=0.0, second_biosample=0.0)
@@ -566,7 +613,7 @@ def test_analysis_set__an_unknown_field_is_named(simulated: People) -> None:
 
 def test_allowed__a_site_that_is_not_in_the_roster(directory: Path) -> None:
     with pytest.raises(Refused, match="rule roster"):
-        site_module.allowed(asked(roster=Roster(("b",))), Site(directory).policy, "a")
+        allowed(asked(roster=Roster(("b",))), Site(directory).policy, "a")
     with pytest.raises(Invalid, match="not in the roster"):  # nor is its answer taken
         answer(directory, asked(roster=Roster(("b",))))
 
@@ -574,5 +621,5 @@ def test_allowed__a_site_that_is_not_in_the_roster(directory: Path) -> None:
 def test_allowed__reads_no_data(directory: Path) -> None:
     site = Site(directory)
     with pytest.raises(Refused):
-        site_module.allowed(asked(purpose="DUO:0000011"), site.policy, "a")
+        allowed(asked(purpose="DUO:0000011"), site.policy, "a")
     assert "store" not in vars(site)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.errors import Invalid
+from eucan_dask.leaving import leaving
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Release
 from eucan_dask.policy import Thresholds
 from eucan_dask.testing.cases import thresholds
-from eucan_dask.total import bounded, combine, gate_pool, merge_grid
+from eucan_dask.total import bounded, combine, from_sums, gate_pool
 
-SHOWN, LOW, HIGH, SUPPORT, COMPLEMENT, WHOLE, MERGED, TAIL, EITHER, ABSENT = Hidden
+SHOWN, LOW, HIGH, SUPPORT, COMPLEMENT, WHOLE, MERGED, TAIL, EITHER, ABSENT, INSIDER = Hidden
 K = 10
 ONE_GENE = Panel(genes=("TP53",))
 FREQUENCY = MutationFrequency()
+COORDS = FREQUENCY.coords(ONE_GENE, ("c",))
 
 
 def release(site: str, *, k: int = K, **arrays: object) -> Release:
@@ -108,6 +109,17 @@ def test_combine__the_order_of_sites_is_not_a_bit_different() -> None:
         np.testing.assert_array_equal(there[name].values, back[name].values)
 
 
+@pytest.mark.parametrize("crafted", [2**62, 2**53 + 1, -1])
+def test_combine__a_count_that_cannot_be(crafted: int) -> None:
+    """Four of 2^62 would add up to nobody, which may be shown."""
+    with pytest.raises(Invalid, match="a count cannot be"):
+        total(release("a", n=100, x=30), release("b", n=crafted, x=10))
+    sums = release("b", n=100, x=crafted).arrays
+    wide = {n: np.zeros(s, d) for n, (s, d) in leaving(FREQUENCY, COORDS, "masked").items()}
+    with pytest.raises(Invalid, match="a count cannot be"):
+        from_sums(FREQUENCY, COORDS, {**wide, **sums}, 3)
+
+
 def test_bounded__only_a_lone_count_within_another() -> None:
     records = {r.name: r for r in FREQUENCY.records}
     found = bounded(FREQUENCY, records["mutated"])
@@ -175,68 +187,7 @@ def test_gate_pool__hidden_cells_of_a_summary_are_zero() -> None:
     xr.testing.assert_identical(clear, before)
 
 
-# --- merging along a grid ---
-
-
-@pytest.mark.parametrize(
-    ("events", "withdrawals", "merged", "codes"),
-    [
-        ([0, 12, 0, 15], [0, 0, 10, 0], [[0, 12, 0, 15], [0, 0, 10, 0]], [0, 0, 0, 0]),
-        # 4 wait for 8; the grid's end holds 3, which is cut
-        ([4, 8, 0, 3], [0, 0, 0, 0], [[0, 12, 0, 0], [0, 0, 0, 0]], [MERGED, 0, 0, TAIL]),
-        # both flows must close together
-        ([12, 0, 0, 0], [3, 0, 9, 0], [[0, 0, 12, 0], [0, 0, 12, 0]], [MERGED, MERGED, 0, 0]),
-        ([0, 0, 0, 0], [0, 0, 0, 0], [[0, 0, 0, 0], [0, 0, 0, 0]], [0, 0, 0, 0]),
-        ([1, 1, 1, 1], [0, 0, 0, 0], [[0, 0, 0, 0], [0, 0, 0, 0]], [TAIL] * 4),
-    ],
-)
-def test_merge_grid__by_hand(
-    events: list[int], withdrawals: list[int], merged: list[list[int]], codes: list[int]
-) -> None:
-    found, found_codes = merge_grid(np.array([events, withdrawals]), 1000, K)
-    assert found.tolist() == merged
-    assert found_codes.tolist() == codes
-
-
-@pytest.mark.parametrize(
-    ("people", "merged", "codes"),
-    [
-        (40, [0, 12, 0, 15], [0, 0, 0, 0]),  # thirteen are left
-        (27, [0, 12, 0, 15], [0, 0, 0, 0]),  # nobody is
-        (30, [0, 12, 0, 0], [0, 0, 0, TAIL]),  # three would be: the last step goes with them
-        (28, [0, 12, 0, 0], [0, 0, 0, TAIL]),
-    ],
-)
-def test_merge_grid__leaves_nobody_or_enough(
-    people: int, merged: list[int], codes: list[int]
-) -> None:
-    found, found_codes = merge_grid(np.array([[0, 12, 0, 15]]), people, K)
-    assert found.tolist() == [merged]
-    assert found_codes.tolist() == codes
-
-
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(
-    flows=st.lists(st.lists(st.integers(0, 12), min_size=6, max_size=6), min_size=2, max_size=2),
-    rest=st.integers(0, 30),
-    least=st.integers(0, 15),
-)
-def test_merge_grid__keeps_every_flow_and_shows_nothing_small(
-    flows: list[list[int]], rest: int, least: int
-) -> None:
-    before = np.array(flows)
-    people = int(before.sum()) + rest
-    merged, codes = merge_grid(before.copy(), people, least)
-    shown = codes == SHOWN
-    assert ((merged[:, shown] == 0) | (merged[:, shown] >= least)).all()
-    assert not merged[:, ~shown].any()
-    end = int(np.flatnonzero(shown).max(initial=-1)) + 1
-    np.testing.assert_array_equal(merged.sum(axis=1), before[:, :end].sum(axis=1))
-    assert (codes[end:] == TAIL).all()
-    left = people - int(merged.sum())
-    assert left == 0 or left >= least or not shown.any()
-    if least <= 1:
-        np.testing.assert_array_equal(merged, before)
+# --- curves ---
 
 
 def curve(analysis: Analysis, event: list[int], censored: list[int], n: int) -> xr.Dataset:

@@ -22,6 +22,7 @@ from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused
 from eucan_dask.keys import exchange_key, public_hex, seal
+from eucan_dask.leaving import leaving
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Partial, Release
@@ -57,7 +58,7 @@ def fit(n_rounds: int = 2) -> Request:
         totals = {
             s.name: np.full(s.shape(asked.coords), number + 1, s.dtype)
             for s in COX.yields
-            if s.kind != "evidence"
+            if s.leaves
         }
         asked = asked.next_round(totals)
     return asked
@@ -209,7 +210,7 @@ def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
     finite = st.floats(allow_nan=False, allow_infinity=False)
     counts = st.integers(0, 2**62)
     arrays: dict[str, np.ndarray] = {}
-    for spec in Survival.yields:
+    for spec in (spec for spec in Survival.yields if spec.leaves):
         shape = spec.shape(asked.coords)
         size = int(np.prod(shape))
         values = data.draw(
@@ -444,9 +445,7 @@ def test_decode_release__a_missing_array() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_decode__a_sum_that_is_not_finite(value: float) -> None:
     asked = fit(0)
-    arrays = {
-        s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.kind != "evidence"
-    }
+    arrays = {s.name: np.zeros(s.shape(asked.coords), s.dtype) for s in COX.yields if s.leaves}
     whole = {**arrays, "fit_hidden": np.zeros((), np.uint8)}
     good = Release("a", "abc", 0, COX.name, "released", arrays=whole)
     received(encode_release(good, asked), asked)
@@ -898,13 +897,20 @@ def test_decode_request__reads_nothing_of_a_stranger(monkeypatch: pytest.MonkeyP
 
 
 def trusted() -> Request:
-    pool = pool_of(Thresholds(10, 10, 10, 10, 10, 10, 0.1, 10, 0.9, 10, 1.0, 1, True))  # noqa: FBT003
+    pool = pool_of(Thresholds(10, 10, 10, 10, 10, 10, 0.1, 10, 0.9, 10, 1, True))  # noqa: FBT003
     reply = public_hex(exchange_key(ASKER, "reply").public_key())
     return request(roster=Roster(("a", "b"), "trusted"), pool=pool, reply_key=reply)
 
 
 def sealed(**changes: Any) -> bytes:
-    return encode_release(release(**changes), trusted())
+    return encode_release(for_pool(**changes), trusted())
+
+
+def for_pool(**changes: Any) -> Release:
+    """The release, with what the pool is judged by."""
+    whole = leaving(SUMMARY, trusted().coords, "trusted")
+    arrays = {name: np.zeros(*about) for name, about in whole.items()} | dict(release().arrays)
+    return dataclasses.replace(release(), **{"arrays": arrays, **changes})
 
 
 def test_sealed__only_the_asker_reads_it() -> None:

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis, Column, Table, View
 from eucan_dask.genotype import Inheritance, Ploidy, genotype_columns, sexes
-from eucan_dask.kernels.genotype import FIELDS, lane_mask, smallest, tally
+from eucan_dask.kernels.genotype import FIELDS, lane_mask, tally
 from eucan_dask.kernels.hardy_weinberg import exact_p_value
 from eucan_dask.panel import Panel
-from eucan_dask.partial import PartialSpec, Record
+from eucan_dask.partial import Cells, PartialSpec, Record
 from eucan_dask.variant import KEYS, columns_of
 
 __all__ = ["AlleleFrequency"]
 
 CELL = ("variants", "cohorts")
 GENOTYPES = ("hom_ref", "het", "hom_alt")
+GROUPS = ("one copy", "two copies", "men", "others")
+RARE = ("other alleles", "one copy of ALT", "one copy of REF")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +52,10 @@ class AlleleFrequency(Analysis):
     Disclosure
     ----------
     For each variant and cohort: people genotyped and called, alleles, copies of ALT, and the
-    three genotypes. Alleles stand on at least `min_carriers` people with ALT and
-    `min_non_carriers` without. Very many frequencies tell whether somebody whose genome is known
-    is among the people: limit the blocks of a run.
+    three genotypes: all of it stands on at least `min_carriers` people with ALT and
+    `min_non_carriers` without. A variant that a site does not hold looks like one that few people
+    carry, as files list what somebody carries. Very many frequencies tell whether somebody whose
+    genome is known is among the people: limit the blocks of a run.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class AlleleFrequency(Analysis):
             "count",
             within="variant_allele_number",
             doc="copies of ALT",
+            copies=2,
         ),
         PartialSpec(
             "variant_genotype_count",
@@ -93,31 +97,34 @@ class AlleleFrequency(Analysis):
             within="variant_n_called",
             doc="diploid people by genotype of REF and ALT",
         ),
-        PartialSpec("variant_n_group", CELL, "evidence", doc="fewest people by copies carried"),
-        PartialSpec("variant_n_cell", CELL, "evidence", doc="fewest people with a genotype"),
-        PartialSpec("variant_n_carriers", CELL, "evidence", doc="people with ALT"),
-        PartialSpec("variant_n_non_carriers", CELL, "evidence", doc="people called without ALT"),
+        PartialSpec(
+            "variant_n_group", ("variants", "groups", "cohorts"), "support", doc="by copies carried"
+        ),
+        PartialSpec(
+            "variant_n_rare",
+            ("variants", "rare", "cohorts"),
+            "support",
+            doc="called people who are in no genotype",
+        ),
+        PartialSpec("variant_n_carriers", CELL, "support", doc="people with ALT"),
+        PartialSpec("variant_n_non_carriers", CELL, "support", doc="people called without ALT"),
     )
     records: ClassVar[tuple[Record, ...]] = (
         Record(
             "called",
             ("variant_n_expected", "variant_n_called", "variant_allele_number"),
             CELL,
-            cells=("variant_n_group",),
-        ),
-        Record(
-            "alleles",
-            ("variant_allele_count",),
-            CELL,
-            needs=("called",),
+            cells=(Cells("variant_n_group"),),
             carriers=("variant_n_carriers", "variant_n_non_carriers"),
+            expected="variant_n_expected",
         ),
+        Record("alleles", ("variant_allele_count",), CELL, needs=("called",)),
         Record(
             "genotypes",
             ("variant_genotype_count",),
             CELL,
             needs=("alleles",),
-            cells=("variant_n_cell",),
+            cells=(Cells("variant_n_rare"),),
         ),
     )
     tables: ClassVar[tuple[Table, ...]] = (
@@ -166,12 +173,12 @@ class AlleleFrequency(Analysis):
         panel.need_variants()
 
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
-        return {**super().coords(panel, cohorts), "genotypes": GENOTYPES}
+        own = {"genotypes": GENOTYPES, "groups": GROUPS, "rare": RARE}
+        return {**super().coords(panel, cohorts), **own}
 
     def partial(self, ds: xr.Dataset, panel: Panel) -> xr.Dataset:
         members = ds["individual_cohort"].values
-        names = (*FIELDS, "n_expected", "n_group", "n_cell")
-        shape = (ds.sizes["variants"], len(names), members.shape[1])
+        shape = (ds.sizes["variants"], len(COUNTED), members.shape[1])
         counts = dask.delayed(count)(
             ds["call_genotype_packed"].data,
             (ds["call_alt_packed"].data, ds["call_other_packed"].data),
@@ -182,17 +189,23 @@ class AlleleFrequency(Analysis):
             members=members,
         )
         whole = da.from_delayed(counts, shape, dtype=np.int64)
-        field = {name: whole[:, i] for i, name in enumerate(names)}
-        genotypes = da.stack([field[name] for name in GENOTYPES], axis=1)
+        field = {name: whole[:, i] for i, name in enumerate(COUNTED)}
+
+        def side_by_side(names: tuple[str, ...]) -> Any:
+            return da.stack([field[name] for name in names], axis=1)
+
         return xr.Dataset(
             {
                 "variant_n_expected": (CELL, field["n_expected"]),
                 "variant_n_called": (CELL, field["n_called"]),
                 "variant_allele_number": (CELL, field["allele_number"]),
                 "variant_allele_count": (CELL, field["allele_count"]),
-                "variant_genotype_count": (("variants", "genotypes", "cohorts"), genotypes),
-                "variant_n_group": (CELL, field["n_group"]),
-                "variant_n_cell": (CELL, field["n_cell"]),
+                "variant_genotype_count": (
+                    ("variants", "genotypes", "cohorts"),
+                    side_by_side(GENOTYPES),
+                ),
+                "variant_n_group": (("variants", "groups", "cohorts"), side_by_side(GROUPS)),
+                "variant_n_rare": (("variants", "rare", "cohorts"), side_by_side(RARE)),
                 "variant_n_carriers": (CELL, field["n_carriers"]),
                 "variant_n_non_carriers": (CELL, field["n_called"] - field["n_carriers"]),
             }
@@ -221,6 +234,7 @@ class AlleleFrequency(Analysis):
         return cls(), Panel(variants=EXAMPLE)
 
 
+COUNTED = (*FIELDS, "n_expected", *GROUPS, *RARE)
 EXAMPLE = ("1:1000:A:G", "1:3000:C:T", "2:500:G:GA", "7:123:A:C", "X:70000000:T:C", "MT:150:C:T")
 
 
@@ -234,8 +248,8 @@ def count(
     sex: NDArray[np.int8],
     members: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """The tally of every variant and cohort, who could have a call, and its fewest: (V, 12, C)."""
-    out = np.zeros((packed.shape[0], len(FIELDS) + 3, members.shape[1]), dtype=np.int64)
+    """`COUNTED` of every variant and cohort: (V, 17, C)."""
+    out = np.zeros((packed.shape[0], len(COUNTED), members.shape[1]), dtype=np.int64)
     for kind in Inheritance:
         ploidy = Ploidy.of(kind, sex)
         for several in (False, True):
@@ -247,28 +261,23 @@ def count(
                     for some in (ploidy.diploid, ploidy.haploid)
                 ]
                 counts = tally(packed[rows], diploid=masks[0], haploid=masks[1], alleles=own)
-                out[rows, : len(FIELDS), cohort] = counts
-                n = int((inside & (ploidy.diploid | ploidy.haploid)).sum())
                 men = int((inside & ploidy.haploid).sum()) if kind != Inheritance.AUTOSOMAL else 0
-                people = (men, int(inside.sum()) - men) if men < int(inside.sum()) else ()
-                out[rows, len(FIELDS) :, cohort] = np.stack(
-                    [np.full(rows.size, n), *_fewest(counts, people)], axis=1
-                )
+                people = (int((inside & (ploidy.diploid | ploidy.haploid)).sum()), men)
+                others = int(inside.sum()) - men
+                out[rows, :, cohort] = _counted(counts, *people, others)
     return out
 
 
-def _fewest(
-    counts: NDArray[np.int64], people: tuple[int, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fewest people (V,) in a group by copies carried, and in a cell by genotype; empty aside.
+def _counted(counts: NDArray[np.int64], expected: int, men: int, others: int) -> NDArray[np.int64]:
+    """`COUNTED` (V, 17), from the tally.
 
     What is told of X and Y beside the other contigs shows how many are men; alleles less those of
     the genotypes are men's, or other ALTs of a multi-allelic record.
     """
     field = dict(zip(FIELDS, counts.T, strict=True))
     single, alt = field["n_single"], field["n_single_alt"]
-    three = [field[name] for name in GENOTYPES]
     double = field["n_called"] - single
-    cells = [*three, double - sum(three), alt, single - alt]
-    groups = [single, double, *(np.full(single.shape, n) for n in people)]
-    return smallest(groups), smallest(cells)
+    rest = double - sum(field[name] for name in GENOTYPES)
+    people = (np.full(single.shape, n) for n in (men, others))
+    more = (np.full(single.shape, expected), single, double, *people, rest, alt, single - alt)
+    return np.concatenate([counts, np.stack(more, axis=1)], axis=1)

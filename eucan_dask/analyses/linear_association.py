@@ -9,34 +9,42 @@ import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy import stats
 
 from eucan_dask.analysis import Column, IterativeAnalysis, State, Table, View
 from eucan_dask.association import (
-    COUNTS,
+    BOTH,
     FIELDS,
+    PER,
+    RECORDS,
+    YIELDS,
+    Halves,
+    by_column,
+    by_variant,
+    cases_of,
+    cell_labels,
     effective_number,
-    levels_of,
     variant_table,
 )
+from eucan_dask.dominance import dominant
 from eucan_dask.errors import Invalid
 from eucan_dask.genotype import genotype_columns, sexes
 from eucan_dask.kernels.linear import least_squares, residual
 from eucan_dask.newton import smallest_cell
 from eucan_dask.panel import Panel
 from eucan_dask.partial import PartialSpec, Record
-from eucan_dask.terms import Term, cell_columns, column_labels, design, needs
+from eucan_dask.terms import (
+    Term,
+    cell_column_labels,
+    cell_columns,
+    column_labels,
+    design,
+    needs,
+)
 from eucan_dask.variant import KEYS, columns_of
 
 __all__ = ["LinearAssociation"]
-
-PER = ("variants",)
-BOTH = ("variants", "traits")
-
-
-def _sum(name: str, dims: tuple[str, ...], doc: str) -> PartialSpec:
-    within = "variant_n_called" if "variants" in dims else "n_individuals"
-    return PartialSpec(name, dims, "sum", within=within, doc=doc)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,50 +104,8 @@ class LinearAssociation(IterativeAnalysis):
     block_dim: ClassVar[str | None] = "variants"
     imputes: ClassVar[bool] = True
     max_cohorts: ClassVar[int] = 1
-    yields: ClassVar[tuple[PartialSpec, ...]] = (
-        PartialSpec("n_individuals", (), "count", doc="people in the fit"),
-        PartialSpec("n_effective", (), "evidence", doc="what parameters are weighed against"),
-        PartialSpec("n_weight", (), "evidence", doc="effective number of people by weight"),
-        PartialSpec("n_smallest_cell", (), "evidence", doc="fewest people in a cell of terms"),
-        _sum("n_intercept", (), "intercepts: one a site with people"),
-        _sum("term_product", ("terms", "terms_2"), "products of terms"),
-        _sum("term_trait", ("terms", "traits"), "products of terms and traits"),
-        _sum("trait_square", ("traits",), "sums of squares of traits"),
-        PartialSpec("variant_n_called", PER, "count", doc="people with a call"),
-        _sum("variant_dosage", PER, "sum of dosages called"),
-        _sum("variant_square", PER, "sum of squares of centred dosages"),
-        _sum("variant_term", ("variants", "terms"), "products of dosages and terms"),
-        _sum("variant_trait", BOTH, "products of dosages and traits"),
-        PartialSpec("variant_n_cell", PER, "evidence", doc="fewest people by dosage and level"),
-        PartialSpec("variant_n_empty", PER, "evidence", doc="dosages and levels of nobody"),
-        PartialSpec("variant_n_carriers", PER, "evidence", doc="people with ALT"),
-        PartialSpec("variant_n_non_carriers", PER, "evidence", doc="people called without ALT"),
-        PartialSpec("variant_n_case_carriers", PER, "evidence", doc="fewest cases with ALT"),
-        PartialSpec("variant_n_control_carriers", PER, "evidence", doc="fewest controls with it"),
-    )
-    records: ClassVar[tuple[Record, ...]] = (
-        Record(
-            "model",
-            ("n_individuals", "n_intercept", "term_product", "term_trait", "trait_square"),
-            (),
-            roster="run",
-        ),
-        Record(
-            "association",
-            (
-                "variant_n_called",
-                "variant_dosage",
-                "variant_square",
-                "variant_term",
-                "variant_trait",
-            ),
-            PER,
-            roster="all",
-            cells=("variant_n_cell", "variant_n_empty"),
-            carriers=("variant_n_carriers", "variant_n_non_carriers"),
-            cases=("variant_n_case_carriers", "variant_n_control_carriers"),
-        ),
-    )
+    yields: ClassVar[tuple[PartialSpec, ...]] = YIELDS
+    records: ClassVar[tuple[Record, ...]] = RECORDS
     tables: ClassVar[tuple[Table, ...]] = (
         Table(
             "association",
@@ -190,7 +156,7 @@ class LinearAssociation(IterativeAnalysis):
         return ("sample_genotype", *needs((*self.traits, *self.terms)))
 
     def summands(self, panel: Panel) -> dict[str, str]:
-        names = (*(f"trait:{t}" for t in self.trait_labels), *(f"term:{t}" for t in self.labels))
+        names = (*(f"trait:{t}" for t in self.trait_labels), *(t.summand for t in self.terms))
         return {"genotypes": "", **dict.fromkeys(names, "")}
 
     def n_parameters(self, panel: Panel) -> int:
@@ -200,7 +166,13 @@ class LinearAssociation(IterativeAnalysis):
         panel.need_variants()
 
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
-        own = {"terms": self.labels, "terms_2": self.labels, "traits": self.trait_labels}
+        columns = (*cell_column_labels(self.terms), *self.trait_labels)
+        own = {
+            "terms": self.labels,
+            "terms_2": self.labels,
+            "traits": self.trait_labels,
+            "cells": cell_labels(columns),
+        }
         return {**super().coords(panel, cohorts), **own}
 
     def start(self, panel: Panel) -> State:
@@ -235,6 +207,7 @@ class LinearAssociation(IterativeAnalysis):
         raw = np.concatenate([x, y], axis=1)
         cells = np.concatenate([cell_columns(self.terms, x), y], axis=1)
         z = raw - raw.mean(axis=0) if n else raw
+        halves, cases = Halves.of(cells), cases_of(y, self._binary(ds))
         sums = dask.delayed(variant_table)(
             ds["call_genotype_packed"].data,
             kinds=ds["variant_inheritance"].values,
@@ -242,31 +215,32 @@ class LinearAssociation(IterativeAnalysis):
             sex=ds["individual_male_female"].values[rows],
             mean=np.asarray(state["variant_mean"]),
             z=z,
-            cases=levels_of(y),
-            levels=levels_of(cells),
+            cases=cases,
+            halves=halves,
         )
-        width = len(FIELDS) + z.shape[1]
-        whole = da.from_delayed(sums, (ds.sizes["variants"], width), dtype=np.float64)
-        found: dict[str, Any] = {
-            name: (PER, whole[:, i].astype(np.int64) if name in COUNTS else whole[:, i])
-            for i, name in enumerate(FIELDS)
-        }
+        widths = (len(FIELDS), y.shape[1], y.shape[1], 4 * cells.shape[1], p, y.shape[1])
+        whole = da.from_delayed(sums, (ds.sizes["variants"], sum(widths)), dtype=np.float64)
         product = z.T @ z
         return xr.Dataset(
             {
-                **found,
-                "variant_term": (("variants", "terms"), whole[:, len(FIELDS) :][:, :p]),
-                "variant_trait": (BOTH, whole[:, len(FIELDS) :][:, p:]),
+                **by_variant(whole, widths),
+                **by_column(halves, cases),
                 "n_individuals": ((), np.int64(n)),
                 "n_effective": ((), effective_number(y)),
                 "n_weight": ((), np.int64(n)),
                 "n_smallest_cell": ((), smallest_cell(cells, np.ones(n, bool), pairs=True)),
+                "n_dominant": ((), dominant(z * z)),
                 "n_intercept": ((), float(n > 0)),
                 "term_product": (("terms", "terms_2"), product[:p, :p]),
                 "term_trait": (("terms", "traits"), product[:p, p:]),
                 "trait_square": (("traits",), np.diag(product)[p:].copy()),
             }
         )
+
+    def _binary(self, ds: xr.Dataset) -> NDArray[np.bool_]:
+        """Traits (T,) that are 0 and 1 for no and yes, whatever a site holds."""
+        kinds = [bool(t.gene) or ds[t.needs].attrs.get("kind") == "boolean" for t in self.traits]
+        return np.array(kinds, dtype=bool)
 
     def finalize(self, total: xr.Dataset, state: State | None = None) -> xr.Dataset:
         xx, xy, yy, rank = residual(

@@ -45,7 +45,8 @@ class MutationFrequency(Analysis):
     Disclosure
     ----------
     Two counts of people by gene, class and cohort leave a site, supported by the people assayed.
-    A reader can infer bounds of a hidden count. Overlapping classes bound each other.
+    A reader can infer bounds of a hidden count. Where classes or cohorts that lie in one another
+    would narrow it, the gene is hidden for all of them.
 
     Raises
     ------
@@ -85,7 +86,13 @@ class MutationFrequency(Analysis):
     )
     records: ClassVar[tuple[Record, ...]] = (
         Record("assayed", ("gene_n_assayed",), ("genes", "cohorts")),
-        Record("mutated", ("gene_n_mutated",), ("genes", "classes", "cohorts"), needs=("assayed",)),
+        Record(
+            "mutated",
+            ("gene_n_mutated",),
+            ("genes", "classes", "cohorts"),
+            needs=("assayed",),
+            contains=("classes", ANY, tuple(sorted(NON_SILENT))),
+        ),
     )
     tables: ClassVar[tuple[Table, ...]] = (
         Table(

@@ -15,11 +15,12 @@ from eucan_dask.errors import Invalid
 from eucan_dask.kernels.kaplan_meier import count_on_grid, kaplan_meier, restricted_mean
 from eucan_dask.kernels.logrank import logrank_sums
 from eucan_dask.panel import Panel
-from eucan_dask.partial import PartialSpec, Record
+from eucan_dask.partial import Cells, PartialSpec, Record
 from eucan_dask.terms import strata_codes
 
 __all__ = ["Survival"]
 
+GROUP = ("contrasts", "cohorts")
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
@@ -53,8 +54,9 @@ class Survival(Analysis):
 
     Disclosure
     ----------
-    Events and withdrawals by grid point, a whole curve or nothing; per cohort observed and
-    expected events and their covariance for the test. No risk set and no exact time leaves. A
+    Events and withdrawals by grid point, a whole curve or nothing; per cohort observed less
+    expected events and their covariance for the test. No risk set and no exact time leaves, nor how
+    many events a cohort had in all: less those of its curve, it would be the few after its end. A
     reader can infer each step of the curve that is shown, not who took it.
 
     Raises
@@ -103,21 +105,22 @@ class Survival(Analysis):
             zeros="shown",
             doc="withdrawals at the grid point",
         ),
-        PartialSpec("group_n", ("contrasts", "cohorts"), "count", doc="people in one cohort only"),
+        PartialSpec("group_n", GROUP, "count", doc="people in one cohort only"),
         PartialSpec(
-            "group_observed",
-            ("contrasts", "cohorts"),
-            "count",
-            within="group_n",
-            doc="observed events",
-        ),
-        PartialSpec(
-            "group_expected",
-            ("contrasts", "cohorts"),
+            "group_excess",
+            GROUP,
             "sum",
             within="group_n",
             unit="events",
-            doc="expected events if the cohorts did not differ",
+            doc="observed events less those expected if the cohorts did not differ",
+        ),
+        PartialSpec(
+            "group_compared",
+            GROUP,
+            "sum",
+            within="group_n",
+            unit="sites",
+            doc="1 where any are expected",
         ),
         PartialSpec(
             "group_covariance",
@@ -127,6 +130,9 @@ class Survival(Analysis):
             unit="events^2",
             doc="covariance of observed less expected events",
         ),
+        PartialSpec("group_n_event", GROUP, "support", doc="people with an event"),
+        PartialSpec("group_n_censored", GROUP, "support", doc="people without"),
+        PartialSpec("group_n_apart", GROUP, "support", doc="people in other cohorts as well"),
     )
     records: ClassVar[tuple[Record, ...]] = (
         Record("people", ("cohort_n_individuals",), ("cohorts",)),
@@ -139,8 +145,13 @@ class Survival(Analysis):
         ),
         Record(
             "logrank",
-            ("group_n", "group_observed", "group_expected", "group_covariance"),
+            ("group_n", "group_excess", "group_compared", "group_covariance"),
             ("contrasts",),
+            cells=(
+                Cells("group_n_event", of=("group_n",), zeros=True),
+                Cells("group_n_censored", of=("group_n",), zeros=True),
+                Cells("group_n_apart"),
+            ),
         ),
     )
     tables: ClassVar[tuple[Table, ...]] = (
@@ -234,10 +245,11 @@ class Survival(Analysis):
         observed, expected, covariance = logrank_sums(
             time, event, group.astype(np.int64), strata, members.shape[1]
         )
-        sizes = np.bincount(group[group >= 0], minlength=members.shape[1])
+        sizes = np.bincount(group[group >= 0], minlength=members.shape[1]).astype(np.int64)
+        n = members.sum(axis=0, dtype=np.int64)
         return xr.Dataset(
             {
-                "cohort_n_individuals": (("cohorts",), members.sum(axis=0, dtype=np.int64)),
+                "cohort_n_individuals": (("cohorts",), n),
                 "cohort_n_event": (
                     ("cohorts", "times"),
                     count_on_grid(members & event[:, np.newaxis], on_grid, n_times),
@@ -246,9 +258,12 @@ class Survival(Analysis):
                     ("cohorts", "times"),
                     count_on_grid(members & ~event[:, np.newaxis], on_grid, n_times),
                 ),
-                "group_n": (("contrasts", "cohorts"), sizes[np.newaxis].astype(np.int64)),
-                "group_observed": (("contrasts", "cohorts"), observed[np.newaxis]),
-                "group_expected": (("contrasts", "cohorts"), expected[np.newaxis]),
+                "group_n": (GROUP, sizes[np.newaxis]),
+                "group_excess": (GROUP, (observed - expected)[np.newaxis]),
+                "group_compared": (GROUP, (expected > 0)[np.newaxis].astype(np.float64)),
+                "group_n_event": (GROUP, observed[np.newaxis]),
+                "group_n_censored": (GROUP, (sizes - observed)[np.newaxis]),
+                "group_n_apart": (GROUP, (n - sizes)[np.newaxis]),
                 "group_covariance": (
                     ("contrasts", "cohorts", "cohorts_2"),
                     covariance[np.newaxis],
@@ -300,10 +315,10 @@ class Survival(Analysis):
 def _logrank(total: xr.Dataset) -> tuple[float, int]:
     """Chi-square and its degrees of freedom: groups with people, less one."""
     n = total["group_n"].values[0]
-    held = np.flatnonzero((n > 0) & (total["group_expected"].values[0] > 0))
+    held = np.flatnonzero((n > 0) & (total["group_compared"].values[0] > 0))
     if held.size < 2:
         return float("nan"), 0
-    excess = total["group_observed"].values[0] - total["group_expected"].values[0]
+    excess = total["group_excess"].values[0]
     kept = held[:-1]
     covariance = total["group_covariance"].values[0][np.ix_(kept, kept)]
     solved = np.linalg.lstsq(covariance, excess[kept], rcond=None)[0]

@@ -7,9 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from eucan_dask.cli.terminal import show
+from eucan_dask.cli import ledger
 
 __all__ = ["add"]
 
@@ -32,9 +30,7 @@ def add(commands: Any) -> None:
     pass_ = verbs.add_parser("pass", help="answer what waits in the mailbox, once")
     pass_.add_argument("directory", type=Path, metavar="DIR")
     pass_.set_defaults(run=_pass)
-    ledger = verbs.add_parser("ledger", help="what was released from this site")
-    ledger.add_argument("directory", type=Path, metavar="DIR")
-    ledger.set_defaults(run=_ledger)
+    ledger.add(verbs)
     _add_admit(verbs)
     federation = commands.add_parser("federation", help="set up a federation")
     fed_verbs = federation.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -56,6 +52,9 @@ def _add_admit(verbs: Any) -> None:
     admit.add_argument("--key", required=True, type=Path, metavar="FILE", help="its public key")
     admit.add_argument(
         "--aggregators", default="none", metavar="LIST", help="for an asker: none,trusted,masked"
+    )
+    admit.add_argument(
+        "--tiers", default="open", metavar="LIST", help="for an asker: open,registered,controlled"
     )
     admit.set_defaults(run=_admit)
 
@@ -86,7 +85,8 @@ def _admit(arguments: argparse.Namespace) -> None:
 
     name, key = arguments.asker or arguments.peer, arguments.key
     if arguments.asker is not None:
-        admit_asker(arguments.directory, name, key, arguments.aggregators.split(","))
+        aggregators, tiers = arguments.aggregators.split(","), arguments.tiers.split(",")
+        admit_asker(arguments.directory, name, key, aggregators, tiers=tiers)
     else:
         admit_peer(arguments.directory, name, key)
     print(f"admitted; fingerprint of {name}: {fingerprint(read_public(key))}")
@@ -102,16 +102,6 @@ def _pass(arguments: argparse.Namespace) -> None:
         site_pass(site, tell=lambda line: print(line, flush=True))
     finally:
         site.close()
-
-
-def _ledger(arguments: argparse.Namespace) -> None:
-    from eucan_dask.site import Site
-
-    frame = pd.DataFrame(
-        Site(arguments.directory).ledger.summary(),
-        columns=["at", "run", "analysis", "freeze", "n_individuals"],
-    )
-    show("answers released", frame, rows=1000)
 
 
 def _federation(arguments: argparse.Namespace) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FIELDS", "lane_mask", "smallest", "tally", "tiles", "unpack"]
+__all__ = ["FIELDS", "lane_mask", "tally", "tiles", "unpack"]
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -118,10 +118,3 @@ def tally(
         counts = (called + single, 2 * called + single, alt, carriers, *genotypes, single, n_single)
         out[rows] = np.stack(counts, axis=1)
     return out
-
-
-def smallest(counts: Sequence[Ints]) -> Ints:
-    """The smallest of several counts (V,) that are not zero; 0 where all are."""
-    stacked = np.stack(list(counts))
-    least = np.where(stacked > 0, stacked, np.iinfo(np.int64).max).min(axis=0)
-    return np.where((stacked > 0).any(axis=0), least, 0)

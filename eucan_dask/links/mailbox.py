@@ -135,11 +135,11 @@ class Mailbox(Link):
 
     def _letter(self, raw: bytes) -> _Letter:
         header = read_header(raw)
-        run, round_ = str(header["run"]), int(header["rounds"])
+        run, round_, kind = str(header["run"]), int(header["rounds"]), str(header["kind"])
         return _Letter(
             raw,
-            request_path(self._directory, run, round_),
-            release_path(self._directory, run, round_, self._site),
+            request_path(self._directory, run, round_, kind),
+            release_path(self._directory, run, round_, self._site, kind),
         )
 
     def _hello(self, wait: _Wait) -> dict[str, Any] | None:

@@ -15,12 +15,13 @@ from eucan_dask.block import evaluate
 from eucan_dask.case import Case
 from eucan_dask.cohort import Cohort, membership
 from eucan_dask.errors import Refused
+from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, Release, indexed, labelled
-from eucan_dask.policy import KINDS, Policy, Thresholds
+from eucan_dask.policy import KINDS, TIERS, Policy, Thresholds
 from eucan_dask.request import Request, Roster
 from eucan_dask.testing.data import People, dataset
-from eucan_dask.total import combine, gate_pool
+from eucan_dask.total import combine, from_sums, gate_pool
 
 __all__ = [
     "Example",
@@ -33,6 +34,7 @@ __all__ = [
     "release_of",
     "run_over",
     "thresholds",
+    "total_of",
     "with_site",
 ]
 
@@ -49,7 +51,7 @@ class Example:
         both = (young, old) if analysis.max_cohorts > 1 else (Cohort("everybody"),)
         self.cohorts = both
 
-    def request(self, roster: Sequence[str]) -> Request:
+    def request(self, roster: Sequence[str], aggregator: str = "none") -> Request:
         """The question, to be answered by `roster`."""
         return Request(
             run="0" * 16,
@@ -57,7 +59,7 @@ class Example:
             panel=self.panel,
             cohorts=self.cohorts,
             purpose="DUO:0000006",
-            roster=Roster(tuple(sorted(roster))),
+            roster=Roster(tuple(sorted(roster)), aggregator),
         )
 
     def prepared(self, ds: xr.Dataset, cohorts: Sequence[Cohort] | None = None) -> xr.Dataset:
@@ -96,7 +98,6 @@ def thresholds(least: int, *, zeros: bool = False, ratio: float = 1.0) -> Thresh
         min_residual_dof=least,
         dominance_share=1.0,
         min_cohort_difference=0,
-        max_exposure=1e9,
         round_to=1,
         zeros_disclosive=zeros,
     )
@@ -110,10 +111,13 @@ def policy(limits: Thresholds) -> Policy:
         max_bytes=10**9,
         max_blocks=1,
         min_grid_days=0,
+        max_refusals=100,
+        max_exposure=dict.fromkeys(TIERS, 1e9),
         analyses=("*",),
         purposes=("DUO:0000006",),
         tiers=("open",),
         aggregators=("none",),
+        controlled_aggregators=("none",),
         kind_tier=tuple((kind, "open") for kind in KINDS),
         public=limits.min_cell == 0,
     )
@@ -132,9 +136,12 @@ def release_of(
         panel=case.panel,
         arrays=labelled(request.coords),
         cohort_n=ready["individual_cohort"].values.sum(axis=0, dtype=np.int64),
+        overlap=Overlap.of_members(ready["individual_cohort"].values),
         thresholds=limits,
+        aggregator=request.roster.aggregator,
         n_rounds=request.round + 1,
         public=limits.min_cell == 0,
+        pool=limits,
     )
     blank = Release(site, request.run, request.round, case.analysis.name, "refused")
     return gate.release(partial, policy=policy(limits), case=judged, template=blank)
@@ -170,8 +177,24 @@ def run_over(
         state = analysis.update(request.state() or {}, total)
         if int(state["done"]) or request.round + 1 >= analysis.max_iterations:
             return total, indexed(analysis.finalize(total, state)), releases
-        names = [s.name for s in analysis.yields if s.kind != "evidence"]
+        names = [s.name for s in analysis.yields if s.leaves]
         request = request.next_round({n: total[n].values for n in names})
+
+
+def total_of(
+    case: Example, datasets: Sequence[xr.Dataset], limits: Thresholds, aggregator: str
+) -> tuple[xr.Dataset, list[Release]]:
+    """First-round totals over sites with these datasets, before the gate of the pool."""
+    names = [f"site{i:02d}" for i in range(len(datasets))]
+    request = case.request(names, aggregator)
+    releases = [
+        release_of(case, ds, name, request, limits)
+        for name, ds in zip(names, datasets, strict=True)
+    ]
+    if aggregator != "masked":
+        return combine(case.analysis, request.coords, releases, aggregator=aggregator), releases
+    sums = {n: np.sum([r.arrays[n] for r in releases], axis=0) for n in releases[0].arrays}
+    return from_sums(case.analysis, request.coords, sums, len(names)), releases
 
 
 def assert_close(left: xr.Dataset, right: xr.Dataset, rtol: float) -> None:

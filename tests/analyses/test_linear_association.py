@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -218,8 +219,8 @@ CASE = asked(Y, ["1:5:A:G"])
         ((105, 9, 0, 0), Hidden.WHOLE),
         ((9, 60, 45, 0), Hidden.WHOLE),
         ((114, 0, 0, 0), Hidden.WHOLE),
-        ((4, 5, 0, 105), Hidden.SUPPORT),
-        ((0, 0, 0, 114), Hidden.ABSENT),
+        ((4, 5, 0, 105), Hidden.WHOLE),
+        ((0, 0, 0, 114), Hidden.WHOLE),  # as if held, and carried by nobody
     ],
     ids=str,
 )
@@ -229,9 +230,16 @@ def test_gate__a_variant_by_hand(sizes: tuple[int, int, int, int], expected: Hid
     assert releases[0].arrays["association_hidden"].tolist() == [expected]
     for name in CASE.analysis.records[1].variables:
         assert (expected == Hidden.SHOWN) or not releases[0].arrays[name].any()
-    # roster "all": a site with too few takes the variant down everywhere, one without does not
-    counted = int(total["association_n_hidden"][0])
-    assert counted == (expected not in (Hidden.SHOWN, Hidden.ABSENT))
+    # roster "all": a site with too few takes the variant down everywhere
+    assert int(total["association_n_hidden"][0]) == (expected != Hidden.SHOWN)
+
+
+def test_gate__of_public_data_a_site_without_the_variant_adds_nothing() -> None:
+    parts = [site(0, 0, 0, 114), site(60, 30, 12, 12)]
+    total, _, releases = run_over(CASE, parts, replace(thresholds(0), min_individuals=1))
+    assert releases[0].arrays["association_hidden"].tolist() == [Hidden.ABSENT]
+    assert int(total["association_n_sites"][0]) == 1
+    assert int(total["association_n_hidden"][0]) == 0
 
 
 @pytest.mark.parametrize(

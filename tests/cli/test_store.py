@@ -315,7 +315,7 @@ def test_federation_init__admits_where_one_person_is_everybody(
         (("min_cell = 10", 'min_cell = "10"'), ("'min_cell' has the wrong type", "expected int")),
         (('"registered", "controlled"]', '"registereds"]'), ("did you mean 'registered'?",)),
         (("public = false", "public = true"), ("personal data", "--recommended")),
-        (("format = 1", "format = 2"), ("policy.toml", "unknown format", "expected 1")),
+        (("format = 2", "format = 3"), ("policy.toml", "has another format", "expected 2")),
     ],
 )
 def test_site__broken_policy(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eucan_dask.kernels.genotype import FIELDS, lane_mask, smallest, tally, tiles, unpack
+from eucan_dask.kernels.genotype import FIELDS, lane_mask, tally, tiles, unpack
 
 MISSING = 3
 Codes = np.ndarray
@@ -119,12 +119,6 @@ def test_tally__by_hand() -> None:
         "n_single": 2,
         "n_single_alt": 1,
     }
-
-
-def test_smallest__of_those_that_are_not_zero() -> None:
-    counts = [np.array(row) for row in ([3, 0, 0, 7], [0, 5, 0, 2], [9, 4, 0, 2])]
-    assert smallest(counts).tolist() == [3, 4, 0, 2]
-    assert smallest([np.zeros(0, np.int64)]).tolist() == []
 
 
 def test_tally__more_rows_than_a_tile(monkeypatch: pytest.MonkeyPatch) -> None:

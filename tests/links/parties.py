@@ -19,6 +19,7 @@ from eucan_dask.federation import EVERYBODY, Federation
 from eucan_dask.init import init_federation
 from eucan_dask.mailbox import release_path
 from eucan_dask.panel import Panel
+from eucan_dask.parties import admit_peer
 from eucan_dask.request import Request, Roster
 from eucan_dask.result import Result
 from eucan_dask.site import Site
@@ -37,6 +38,7 @@ __all__ = [
     "SHORT",
     "Parties",
     "ask",
+    "befriend",
     "in_process",
     "ledger_rows",
     "make_sites",
@@ -124,6 +126,14 @@ def share(
     write_key(parties.desk / "federation.key")  # requests may be put by hand as well
     init_federation(parties.federation, links, min_sites=min_sites or len(sites))
     return parties
+
+
+def befriend(parties: Parties) -> None:
+    """Let all sites mask with each other, as their stewards would one by one."""
+    for name, site in parties.sites.items():
+        for other, directory in parties.sites.items():
+            if other != name:
+                admit_peer(site, other, directory / "keys" / "site.pub")
 
 
 def passes(site: Path) -> list[str]:
