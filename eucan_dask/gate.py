@@ -94,7 +94,7 @@ def _for_pool(
     supports = {s.name: case.arrays[s.name] for s in case.analysis.yields if s.kind == "support"}
     for record in case.analysis.records:
         for name in record.supports:
-            if set(record.dims) <= set(supports[name].dims):
+            if name in supports and set(record.dims) <= set(supports[name].dims):
                 supports[name] = supports[name].copy(
                     data=_shown(supports[name], masks[record.name])
                 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
-from eucan_dask.errors import Refused
+from eucan_dask.errors import Invalid, Refused
 from eucan_dask.grid import merge_record
 from eucan_dask.leaving import PAIRS, leaving, only_for_gate
 from eucan_dask.overlap import Overlap
@@ -29,6 +29,9 @@ from eucan_dask.policy import Thresholds
 from eucan_dask.rules import ON_POOL, judge
 
 __all__ = ["bounded", "combine", "from_sums", "gate_pool"]
+
+
+MOST = 2**53  # a count: hundreds of sites cannot make their sum wrap around
 
 
 def bounded(analysis: Analysis, record: Record) -> PartialSpec | None:
@@ -68,6 +71,7 @@ def combine(
         if name in dims:
             sums = np.zeros(shape, dtype)
             for release in ordered:
+                _check_counts(name, release.arrays[name])
                 sums = sums + release.arrays[name]
             found[name] = (dims[name], sums)
     for record in analysis.records:
@@ -90,6 +94,12 @@ def combine(
     return total
 
 
+def _check_counts(name: str, values: NDArray[Any]) -> None:
+    """Refuse counts so large that their sums may wrap around, or that are negative."""
+    if values.dtype == np.int64 and ((values < 0) | (values > MOST)).any():
+        raise Invalid("a count cannot be", where=name, expected=f"0 to {MOST}")
+
+
 def _summed(analysis: Analysis, aggregator: str) -> dict[str, tuple[str, ...]]:
     """Dimensions of every array that adds up over sites."""
     declared = {spec.name: spec.dims for spec in analysis.yields if spec.leaves}
@@ -109,7 +119,11 @@ def from_sums(
         Sites of the roster: each cell rests on all of them.
     """
     dims = _summed(analysis, "masked")
-    found: dict[str, Any] = {name: (dims[name], np.asarray(sums[name])) for name in dims}
+    found: dict[str, Any] = {}
+    for name in dims:
+        values = np.asarray(sums[name])
+        _check_counts(name, values)
+        found[name] = (dims[name], values)
     for record in analysis.records:
         shape = tuple(len(coords[dim]) for dim in record.dims)
         found[f"{record.name}_n_sites"] = (record.dims, np.full(shape, n_sites, np.int64))

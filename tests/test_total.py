@@ -10,16 +10,19 @@ from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.errors import Invalid
+from eucan_dask.leaving import leaving
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Release
 from eucan_dask.policy import Thresholds
 from eucan_dask.testing.cases import thresholds
-from eucan_dask.total import bounded, combine, gate_pool
+from eucan_dask.total import bounded, combine, from_sums, gate_pool
 
 SHOWN, LOW, HIGH, SUPPORT, COMPLEMENT, WHOLE, MERGED, TAIL, EITHER, ABSENT, INSIDER = Hidden
 K = 10
 ONE_GENE = Panel(genes=("TP53",))
 FREQUENCY = MutationFrequency()
+COORDS = FREQUENCY.coords(ONE_GENE, ("c",))
 
 
 def release(site: str, *, k: int = K, **arrays: object) -> Release:
@@ -104,6 +107,17 @@ def test_combine__the_order_of_sites_is_not_a_bit_different() -> None:
     there, back = combine(analysis, coords, sites), combine(analysis, coords, sites[::-1])
     for name in there.data_vars:
         np.testing.assert_array_equal(there[name].values, back[name].values)
+
+
+@pytest.mark.parametrize("crafted", [2**62, 2**53 + 1, -1])
+def test_combine__a_count_that_cannot_be(crafted: int) -> None:
+    """Four of 2^62 would add up to nobody, which may be shown."""
+    with pytest.raises(Invalid, match="a count cannot be"):
+        total(release("a", n=100, x=30), release("b", n=crafted, x=10))
+    with pytest.raises(Invalid, match="a count cannot be"):
+        sums = release("b", n=100, x=crafted).arrays
+        wide = {n: np.zeros(s, d) for n, (s, d) in leaving(FREQUENCY, COORDS, "masked").items()}
+        from_sums(FREQUENCY, COORDS, {**wide, **sums}, 3)
 
 
 def test_bounded__only_a_lone_count_within_another() -> None:
