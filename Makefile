@@ -7,7 +7,7 @@ DEV := .venv/.dev-ready
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: demo test test-long test-newest lint bench bench-genomes lock docs clean
+.PHONY: demo test test-long test-newest lint bench bench-genomes bench-masks lock docs clean
 
 $(RUN): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -47,6 +47,9 @@ bench: $(DEV)           ## bytes, tasks, memory and time; ratios against peers i
 
 bench-genomes: $(DEV)   ## the same for genotypes; needs plink2 and bcftools
 	$(BIN)/python benchmarks/genomes.py
+
+bench-masks: $(DEV)     ## time and bytes of masked sums against clear ones
+	$(BIN)/python benchmarks/masking.py
 
 docs: $(DEV)            ## the generated pages
 	$(BIN)/python docs/make.py

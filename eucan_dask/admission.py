@@ -6,6 +6,7 @@ import numpy as np
 
 from eucan_dask.analysis import Analysis
 from eucan_dask.errors import Refused
+from eucan_dask.exposure import numbers
 from eucan_dask.panel import Panel
 from eucan_dask.policy import TIERS, Policy
 from eucan_dask.pool_thresholds import laxer
@@ -43,11 +44,20 @@ def allowed(request: Request, policy: Policy, site: str) -> None:
         raise Refused("tiers", f"the policy sets no tier for a {kind}")
     if TIERS.index(request.tier) < TIERS.index(least):
         raise Refused("tiers", f"a {kind} needs tier {least}")
+    if request.tier == "controlled" and numbers(request.analysis, request.panel):
+        _check_aggregator(request, policy)
     if request.n_blocks > policy.max_blocks:
         raise Refused("max_blocks", "ask for fewer variants")
     if request.round >= policy.max_rounds:
         raise Refused("max_rounds", "use fewer rounds")
     _wide_enough(request.analysis, request.panel, policy.min_grid_days)
+
+
+def _check_aggregator(request: Request, policy: Policy) -> None:
+    """What is treated as personal data leaves only in sums that no analyst sees site by site."""
+    if request.roster.aggregator not in policy.controlled_aggregators:
+        chosen = ", ".join(policy.controlled_aggregators) or "none at all"
+        raise Refused("tiers", f"in tier controlled numbers of variants need aggregator: {chosen}")
 
 
 def _wide_enough(analysis: Analysis, panel: Panel, least: float) -> None:

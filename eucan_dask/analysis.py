@@ -118,6 +118,8 @@ class Analysis:
     people at two means, subtracted, hold those of the people without a call."""
     min_cohorts: ClassVar[int] = 1
     max_cohorts: ClassVar[int] = 64
+    stopping: ClassVar[tuple[str, ...]] = ()
+    """Parameters that say when rounds end, and change no sum of a round."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Contract checks that cannot hold, with the reason."""
 
@@ -183,6 +185,8 @@ class IterativeAnalysis(Analysis):
     """An analysis in rounds: each is additive and passes the gate; sites replay the state."""
 
     max_iterations: int = 25
+
+    stopping: ClassVar[tuple[str, ...]] = ("max_iterations",)
 
     def start(self, panel: Panel) -> State:
         """The state before the first round."""

@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eucan_dask.analysis import Analysis
-from eucan_dask.cohort import Cohort, known, membership
+from eucan_dask.cohort import Cohort, known
+from eucan_dask.effect import without_needles
 from eucan_dask.errors import Invalid, unknown
 
 __all__ = ["AnalysisSet", "analysis_set"]
@@ -17,7 +18,7 @@ __all__ = ["AnalysisSet", "analysis_set"]
 DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genotype": "genotypes"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnalysisSet:
     """Who answers: members by the criteria, and people used, both (individuals, cohorts).
 
@@ -36,11 +37,20 @@ def analysis_set(
     analysis: Analysis,
     cohorts: tuple[Cohort, ...],
     complete: tuple[str, ...],
+    *,
+    least: int = 0,
 ) -> AnalysisSet:
     """Who takes part: members by the criteria whose needed fields are known.
 
+    Parameters
+    ----------
+    least
+        Whom a criterion decides about is left out where they are fewer; below 2 nobody is.
+
     Raises
     ------
+    Refused
+        If criteria decide one by one about so many people.
     Invalid
         If the store lacks a field the analysis, a cohort or `complete` names.
     """
@@ -51,7 +61,7 @@ def analysis_set(
             short = name.removeprefix("individual_")
             names = [str(v).removeprefix("individual_") for v in ds.data_vars]
             raise unknown("field", short, names, where=analysis.name)
-    criteria = membership(ds, cohorts)
+    criteria = without_needles(ds, cohorts, least=least)
     eligible = analysis.prepare(ds)["individual_eligible"].values.copy()
     for name in complete:
         eligible &= known(ds, name)

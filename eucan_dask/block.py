@@ -18,7 +18,17 @@ from eucan_dask.panel import Panel
 from eucan_dask.store.open import Store, open_store
 from eucan_dask.store.variant_read import open_variants, shard_runs
 
-__all__ = ["Block", "add", "compute", "evaluate", "part_of_panel", "plan", "take", "widen"]
+__all__ = [
+    "Block",
+    "add",
+    "compute",
+    "evaluate",
+    "n_tasks",
+    "part_of_panel",
+    "plan",
+    "take",
+    "widen",
+]
 
 BLOCK_INDIVIDUALS = 16_384
 BLOCK_BYTES = 32 * 2**20  # of packed calls in one task
@@ -44,9 +54,7 @@ class Block:
 def plan(store: Store, analysis: Analysis, panel: Panel, n_individuals: int) -> list[Block]:
     """The blocks of a question; they depend on the store and the question alone."""
     if analysis.block_dim == "variants":
-        shards = store.manifest.variants
-        width = max((shard.n_samples for shard in shards), default=0) // 4 + 1
-        step = max(64, BLOCK_BYTES // width)
+        step = _variants_of_a_task(store)
         return [
             Block(start, min(start + step, last), path)
             for path, first, last in shard_runs(store.manifest, panel.variants)
@@ -55,6 +63,23 @@ def plan(store: Store, analysis: Analysis, panel: Panel, n_individuals: int) -> 
     step = n_individuals if analysis.block_dim is None else BLOCK_INDIVIDUALS
     starts = range(0, max(n_individuals, 1), max(step, 1))
     return [Block(start, min(start + step, n_individuals)) for start in starts]
+
+
+def n_tasks(store: Store, analysis: Analysis, panel: Panel, n_individuals: int) -> int:
+    """Tasks of a question as told outside: of variants, as if one shard held those asked for.
+
+    How many it really takes depends on which of them the site holds.
+    """
+    if analysis.block_dim == "variants":
+        n = max(1, -(-len(panel.variants) // _variants_of_a_task(store)))
+    else:
+        n = len(plan(store, analysis, panel, n_individuals))
+    return 2 * n - 1
+
+
+def _variants_of_a_task(store: Store) -> int:
+    width = max((shard.n_samples for shard in store.manifest.variants), default=0) // 4 + 1
+    return max(64, BLOCK_BYTES // width)
 
 
 @lru_cache(maxsize=32)  # an in-process federation holds many sites

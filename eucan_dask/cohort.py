@@ -16,7 +16,7 @@ from eucan_dask.errors import Invalid, unknown
 from eucan_dask.lazy import load
 from eucan_dask.variables import NON_SILENT, VARIANT_CLASSIFICATIONS
 
-__all__ = ["Cohort", "field_of", "known", "membership", "mutation_truth"]
+__all__ = ["Cohort", "field_of", "known", "leaves", "membership", "mutation_truth"]
 
 Bool = NDArray[np.bool_]
 _OPERATORS = {
@@ -91,16 +91,16 @@ class Cohort:
 
     def fields(self) -> set[str]:
         """Names of the clinical fields the criteria look at."""
-        return {leaf["field"] for leaf in _leaves(self.tree) if "field" in leaf}
+        return {leaf["field"] for leaf in leaves(self.tree) if "field" in leaf}
 
     def genes(self) -> set[str]:
         """Symbols of the genes the criteria look at."""
-        return {leaf["gene"] for leaf in _leaves(self.tree) if "gene" in leaf}
+        return {leaf["gene"] for leaf in leaves(self.tree) if "gene" in leaf}
 
     def levels(self) -> list[tuple[str, tuple[str, ...]]]:
         """(field, levels) of every criterion that names levels of a category."""
         found = []
-        for leaf in _leaves(self.tree):
+        for leaf in leaves(self.tree):
             named = leaf.get("in", [leaf["equals"]] if "equals" in leaf else [])
             levels = tuple(level for level in named if isinstance(level, str))
             if levels:
@@ -250,12 +250,13 @@ def _check_field(node: Mapping[str, Any], where: str) -> None:
         raise Invalid("present must be true", where=where, remedy="wrap it in not = { ... }")
 
 
-def _leaves(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def leaves(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The single criteria of a tree, in order."""
     if "all" in node or "any" in node:
         parts = node.get("all", node.get("any"))
-        return [leaf for part in parts or [] for leaf in _leaves(part)]
+        return [leaf for part in parts or [] for leaf in leaves(part)]
     if "not" in node:
-        return _leaves(node["not"])
+        return leaves(node["not"])
     return [node] if node else []
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from eucan_dask.analysis import Analysis, IterativeAnalysis, parameters
 from eucan_dask.catalogue import Catalogue
+from eucan_dask.exposure import genes, numbers
 from eucan_dask.federation import Federation
 from eucan_dask.job import Job, Question
-from eucan_dask.rules import rule_names
+from eucan_dask.leaving import leaving
+from eucan_dask.panel import Panel
+from eucan_dask.partial import Coords
+from eucan_dask.rules import ON_POOL, at_site
+from eucan_dask.structural import STRUCTURAL
 from eucan_dask.variant_panel import VariantPanel
 
 __all__ = ["describe", "explain", "job_template"]
@@ -53,14 +59,29 @@ def explain(job: Job, federation: Federation) -> str:
         f"asks {len(catalogue.sites)} sites: {', '.join(catalogue.sites)}; "
         f"no result from fewer than {federation.min_sites}",
     ]
+    aggregator = job.aggregator or federation.aggregator
     for question in job.questions:
-        lines += ["", *_question(question, job.variants, len(catalogue.sites))]
-    lines += ["", "Rules at each site, with its own thresholds: " + ", ".join(rule_names())]
-    lines += ["Then min_cohort_difference, over everything the site ever released."]
-    return "\n".join(lines)
+        lines += ["", *_question(question, job.variants, len(catalogue.sites), aggregator)]
+    return "\n".join([*lines, "", *_rules(aggregator)])
 
 
-def _question(question: Question, variants: VariantPanel | None, n_sites: int) -> list[str]:
+def _rules(aggregator: str) -> list[str]:
+    """Which rules look at an answer, where, in the order they do."""
+    at = [rule.__name__ for rule in (*STRUCTURAL, *at_site(aggregator))]
+    on_pool = [rule.__name__ for rule in ON_POOL]
+    lines = ["Rules at each site, with its own thresholds: " + ", ".join(at)]
+    lines += [
+        "Over everything the site ever released: min_cohort_difference, one_shape, one_mean,"
+        " one_roster, max_exposure"
+    ]
+    if aggregator != "none":
+        lines += ["The request names the pool's thresholds; laxer than a site's: pool_thresholds"]
+    return [*lines, "Rules on the pool, with the federation's: " + ", ".join(on_pool)]
+
+
+def _question(
+    question: Question, variants: VariantPanel | None, n_sites: int, aggregator: str
+) -> list[str]:
     analysis = question.analysis
     labels = tuple(cohort.label for cohort in question.cohorts)
     coords = analysis.coords(question.panel, labels)
@@ -68,7 +89,6 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
     rounds = analysis.max_iterations if isinstance(analysis, IterativeAnalysis) else 1
     lines = [f"{analysis.title} ({analysis.name}); equals {analysis.equals}"]
     lines += [f"  cohort {c.label!r}: {c.describe()}" for c in question.cohorts]
-    total = 0
     for spec in analysis.yields:
         if not spec.leaves:
             continue
@@ -76,13 +96,12 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
             n_variants if dim == "variants" else n
             for n, dim in zip(spec.shape(coords), spec.dims, strict=True)
         )
-        size = 8
-        for n in shape:
-            size *= n
-        total += size
         sizes = " x ".join(f"{n} {dim}" for n, dim in zip(shape, spec.dims, strict=True))
         support = f", supported by {spec.within}" if spec.within else ""
         lines.append(f"  leaves: {spec.name} ({spec.kind}, {sizes or 'one number'}){support}")
+    tested = [s for s in analysis.yields if not s.leaves]
+    where = {"support": "never shown", "evidence": "stays at the site"}
+    lines += [f"  tested: {s.name} ({s.doc}), {where[s.kind]}" for s in tested]
     for record in analysis.records:
         over = " x ".join(record.dims) or "the whole fit"
         lines.append(f"  stands or falls together: {', '.join(record.variables)}, for each {over}")
@@ -90,10 +109,37 @@ def _question(question: Question, variants: VariantPanel | None, n_sites: int) -
         region = f" of {variants.region}" if variants.region else ""
         many = f"{n_variants:,} variants{region} in {variants.n_blocks} block(s)"
         lines.append(f"  {many}; variants_digest {variants.digest}")
+    size = _bytes(analysis, coords, aggregator, max(n_variants, 1))
+    lines += _exposure(analysis, question.panel, n_variants)
     lines.append(
-        f"  cost: up to {rounds} round(s) x {n_sites} sites x {total} bytes"
-        f" = {rounds * n_sites * total} bytes"
+        f"  cost: up to {rounds} round(s) x {n_sites} sites x {size} bytes"
+        f" = {rounds * n_sites * size} bytes, {aggregator}"
     )
+    return lines
+
+
+def _bytes(analysis: Analysis, coords: Coords, aggregator: str, n_variants: int) -> int:
+    """Bytes of the arrays of one site's answer to all blocks of one round."""
+    named = len(coords["variants"]) if "variants" in coords else 0
+    whole = leaving(analysis, coords, aggregator)
+    scale = n_variants / named if named else 1.0
+    words = 8 if aggregator == "masked" else 0  # a sum takes two words under masks
+    return sum(
+        int((d.itemsize + (words if d.kind == "f" else 0)) * math.prod(shape) * scale)
+        for shape, d in whole.values()
+    )
+
+
+def _exposure(analysis: Analysis, panel: Panel, n_variants: int) -> list[str]:
+    """What it may cost people: each site has its own thresholds, which it does not tell."""
+    lines, told = [], numbers(analysis, panel) if n_variants else 0
+    if told:
+        lines.append(
+            f"  exposure of each person, for each variant and cohort: from {2 * told} / people to"
+            f" {told} / min_carriers, which hidden variants cost"
+        )
+    if counts := genes(analysis, panel):
+        lines.append(f"  exposure of each person, for each cohort: up to {counts} / people assayed")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ __all__ = [
 
 Bool = NDArray[np.bool_]
 EVERYTHING = "*"
+LEFT_OUT = "left out"
 SHAPE = 16
 
 
@@ -73,7 +75,7 @@ class Trial:
     n_people
         People the ledger knows.
     least
-        No combination of releases may rest on fewer people; 0 or 1 compares nothing.
+        No combination of releases may rest on fewer people; at least 2.
     """
 
     families: Families
@@ -83,24 +85,26 @@ class Trial:
     added: list[tuple[str, Column]] = field(default_factory=list)
     known: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     canonical: dict[bytes, Bool] = field(default_factory=dict)
+    seen: dict[str, Verdict] = field(default_factory=dict)
     withdrawn: Bool | None = None
     held_out: Bool | None = None
+    left_out: list[Bool] = field(default_factory=list)
 
     def verdict(self, box: Box, family: Family, members: Bool, allowed: Bool) -> Verdict:
         """What becomes of a membership in a family; one that was released is free."""
-        if self.least < 2:
-            return Verdict("free", members)
         shape = self._known(box, family, members)
         if shape is not None:
             kind = "free" if shape == family.shape_tag(box) else "shape"
             return Verdict(kind, members)
-        return decide(
+        found = decide(
             self.span(box, family.name),
             members,
             least=self.least,
             shape=family.shape_tag(box),
             allowed=allowed,
         )
+        self.seen[family.name] = found
+        return found
 
     def span(self, box: Box, name: str) -> Span:
         """A family's span with what the request added so far."""
@@ -108,18 +112,31 @@ class Trial:
 
     def accept(self, box: Box, family: Family, members: Bool) -> None:
         """Add a membership that every family agreed to."""
-        if self.least < 2 or self._known(box, family, members) is not None:
+        if self._known(box, family, members) is not None:
             return
-        seen = self.span(box, family.name).project(members)
         shape = family.shape_tag(box)
+        last = self.seen.pop(family.name, None)  # nothing was added since
+        seen = last.projection if last is not None else None
+        if seen is None or not np.array_equal(seen.members, members):
+            seen = self.span(box, family.name).project(members)
         if not seen.inside:
             if family.name not in self.grown:
                 self.grown[family.name] = self.span(box, family.name).copy()
             self.added.append((family.name, self.grown[family.name].add(seen, shape=shape)))
         self.known[family.name, set_tag(box, members)] = shape
 
+    def is_left_out(self, box: Box, members: Bool) -> bool:
+        """Whether people who differ by few from these were left out for being few: a no stays."""
+        held = (read_set(box, tag, self.n_people) for tag in box.items(LEFT_OUT, b""))
+        return any((one ^ members).sum() < self.least for one in chain(self.left_out, held))
+
     def write(self, box: Box) -> None:
         """Write what was added."""
+        noted = set(box.items(LEFT_OUT, b""))
+        for few in self.left_out:
+            if set_tag(box, few) not in noted:
+                noted.add(keep_set(box, few))
+                box.append(LEFT_OUT, b"", set_tag(box, few))
         for name, column in self.added:
             tag = Family(name).tag(box)
             box.put("family", tag, name.encode())
@@ -137,7 +154,7 @@ class Trial:
         for kind, people in (("withdrawn", self.withdrawn), ("held out", self.held_out)):
             if people is not None:
                 box.put(kind, b"", np.packbits(people).tobytes())
-        if self.known or self.withdrawn is not None:
+        if self.known or self.left_out or self.withdrawn is not None:
             box.raise_version()
 
     def written(self, version: int) -> None:

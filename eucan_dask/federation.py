@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid, Unavailable
+from eucan_dask.errors import Invalid
 from eucan_dask.greet import greet
 from eucan_dask.keys import read_private, read_public
 from eucan_dask.links import DEADLINE_MINUTES, open_link
@@ -29,15 +27,15 @@ from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import AGGREGATORS, Request, Roster
 from eucan_dask.result import Result, blank_hidden, joined
 from eucan_dask.rounds import Member, Progress, Rounds
+from eucan_dask.scanning import in_order
+from eucan_dask.standing import Standing
 from eucan_dask.variant_panel import VariantPanel
 from eucan_dask.versions import code_digest
-from eucan_dask.waiting import waiters, watched
 
 __all__ = ["Federation", "new_run"]
 
 FORMAT = 2
 EVERYBODY = (Cohort("everybody"),)
-AHEAD = 8  # blocks on their way at once, where answers take their time
 
 
 class Federation:
@@ -252,6 +250,7 @@ class Federation:
         first: int = 0,
         roster: tuple[str, ...] = (),
         progress: Progress | None = None,
+        standing: Standing | None = None,
     ) -> Iterator[Result]:
         """Ask for the variants block by block, a few blocks ahead; results in order.
 
@@ -263,54 +262,66 @@ class Federation:
             The first block asked for; those before were finished by a former run.
         roster
             The sites that answered those.
+        standing
+            As of `ask`.
 
         Raises
         ------
         Unavailable
             If a site stops answering on the way.
         """
-        n_blocks = variants.n_blocks
-        blocks = enumerate(variants.blocks())
-        todo = (
+        n_blocks, standing = variants.n_blocks, standing or Standing()
+        blocks = (
             replace(
                 request,
                 run=f"{request.run}-{number:06d}",
                 panel=replace(request.panel, variants=block),
                 n_blocks=n_blocks,
             )
-            for number, block in blocks
+            for number, block in enumerate(variants.blocks())
             if number >= first
         )
-        links = {member.name: member.link for member in self.members}
-        ahead = 1 if all(link.prompt for link in links.values()) else AHEAD
-        with waiters(links.values(), ahead) as pool:
-            waiting: deque[Future[Result]] = deque()
-            for number in range(first, n_blocks):
-                waiting.extend(
-                    pool.submit(self.ask, one) for one in islice(todo, ahead - len(waiting))
-                )
-                step = (number, n_blocks, f"{request.analysis.title}, blocks")
-                result = watched(waiting.popleft(), links, step=step, progress=progress)
-                answered = tuple(o.site for o in result.outcomes if o.status == "answered")
-                roster = roster or answered
-                if answered != roster:
-                    lost = ", ".join(sorted(set(roster) ^ set(answered)))
-                    raise Unavailable(f"{lost} did not answer every block; resume the run later")
-                if progress is not None:
-                    progress(number + 1, n_blocks, step[2])
-                yield result
+        return in_order(
+            partial(self.ask, standing=standing),
+            blocks,
+            numbers=range(first, n_blocks),
+            links={member.name: member.link for member in self.members},
+            roster=roster,
+            standing=standing if request.roster.aggregator == "masked" else None,
+            what=f"{request.analysis.title}, blocks",
+            progress=progress,
+        )
 
     def done(self, run: str) -> None:
         """Tell the links that the answers to a run were used: what is left of it may go."""
         for member in self.members:
             member.link.done(run)
 
-    def ask(self, request: Request, *, progress: Progress | None = None) -> Result:
-        """Put one request, all its rounds, to every site."""
+    def ask(
+        self,
+        request: Request,
+        *,
+        progress: Progress | None = None,
+        standing: Standing | None = None,
+    ) -> Result:
+        """Put one request, all its rounds, to every site.
+
+        Parameters
+        ----------
+        standing
+            What is known of the roster whose masked sums were opened for this question.
+        """
         start = time.perf_counter()
-        analysis = request.analysis
-        rounds = Rounds(self.members, self.min_sites, self.thresholds, self.key, progress)
-        request, total, state = rounds.ask(request)
+        analysis, standing = request.analysis, standing or Standing()
+        rounds = Rounds(
+            self.members,
+            self.min_sites,
+            self.thresholds,
+            self.key,
+            progress,
+            standing,
+        )
+        request, total, state = rounds.ask(standing.narrowed(request))
         finished = (
             analysis.finalize(total, state)
             if isinstance(analysis, IterativeAnalysis)
@@ -322,9 +333,8 @@ class Federation:
             {name: total[name] for name in total.coords if name not in finished.coords}
         )
         dataset = indexed(blank_hidden(dataset, analysis))
-        outcomes = tuple(rounds.known[m.name].outcome for m in self.members)
         seconds = time.perf_counter() - start
-        return Result(analysis, dataset, outcomes, request.run, request.round + 1, seconds)
+        return Result(analysis, dataset, rounds.outcomes(), request.run, request.round + 1, seconds)
 
 
 def _member(row: Mapping[str, Any], base: Path, minutes: float) -> Member:

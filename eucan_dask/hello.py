@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from eucan_dask import config
 from eucan_dask.errors import Invalid
 from eucan_dask.keys import fits, sign
+from eucan_dask.strict_json import parse
 
 __all__ = ["MAX_HELLO", "Hello", "decode_hello", "encode_hello", "fingerprint"]
 
 FORMAT = 1
 MAX_HELLO = 32 * 2**20
+MAX_VALUES = 2**20
 PURPOSE = b"eucan-dask hello\n"  # so that no release can pass for a hello
 
 
@@ -66,8 +68,8 @@ def decode_hello(raw: bytes, *, where: str) -> Hello | None:
         If it is of another format, or its signature does not fit its key.
     """
     try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
+        found = parse(raw, most=MAX_VALUES)
+    except ValueError:
         return None
     if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
         raise Invalid(

@@ -12,7 +12,7 @@ from eucan_dask.keys import public_pem, read_private, read_public, write_pair
 from eucan_dask.mailbox import IN, OUT, hello_path
 from eucan_dask.members import Found, find_sites
 from eucan_dask.parties import EMPTY, admit_asker, admit_peer
-from eucan_dask.policy import template
+from eucan_dask.policy import TIERS, template
 from eucan_dask.request import AGGREGATORS
 from eucan_dask.site import Site
 from eucan_dask.site_pass import say_hello
@@ -126,8 +126,8 @@ def init_federation(
     min_sites
         Least number of sites an answer rests on; all of them, up to three, where nothing is said.
     admit
-        Let the federation ask the sites on this machine, and let these mask with each other: in
-        place of their stewards.
+        Let the federation ask the sites on this machine, with every aggregator and in every tier,
+        and let these mask with each other: in place of their stewards.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def _own_key(file: Path) -> Path:
 def _admit(sites: Sequence[Found], name: str, public: Path) -> None:
     here = [(s.name, s.directory, s.key_file) for s in sites if s.directory and s.key_file]
     for site, directory, _ in here:
-        admit_asker(directory, name, public, AGGREGATORS)
+        admit_asker(directory, name, public, AGGREGATORS, tiers=TIERS)
         for other, _, key_file in here:
             if other != site:
                 admit_peer(directory, other, key_file)

@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eucan_dask.accounts import Budget, pay, price
+from eucan_dask.accounts import Budget, affordable, pay
 from eucan_dask.errors import Refused, Unavailable
 from eucan_dask.families import Families, Trial, keep_set
-from eucan_dask.memory import Memory
+from eucan_dask.memory import Memory, n_refusals
 from eucan_dask.people import People
 from eucan_dask.settling import Settling
+from eucan_dask.transcript import Evaluation, check_transcript, keep_transcript
 from eucan_dask.vault import Box, Vault
+from eucan_dask.ways import Way, check_way, keep_way
 
 __all__ = ["Ask", "Decision", "Entry", "Ledger"]
 
 Bool = NDArray[np.bool_]
+Costs = Sequence[float] | NDArray[np.float64]
 TOLD = ("at", "run", "analysis", "tier", "asker", "freeze", "n_individuals")
 
 
@@ -52,7 +55,11 @@ class Ask:
     max_refusals
         After so many the asker gets no new membership.
     budget
-        What the answer says about variants; None charges nothing.
+        What the answer may say about variants and genes; None charges nothing.
+    way
+        How the sums leave; None remembers nothing of it.
+    evaluation
+        Of a fit: what its state costs; None charges nothing.
     """
 
     individuals: Sequence[str]
@@ -66,6 +73,8 @@ class Ask:
     asker: str = ""
     max_refusals: int = 1_000_000
     budget: Budget | None = None
+    way: Way | None = None
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,8 @@ class Decision:
 
     ask: Ask
     used: Bool
-    version: int = -1
-    trial: Trial | None = field(default=None, repr=False)
+    version: int
+    trial: Trial = field(repr=False)
 
 
 class Ledger(Memory):
@@ -114,7 +123,9 @@ class Ledger(Memory):
         ------
         Refused
             If a cohort comes too near to what was released, in its people or its shape, the asker
-            was refused too often before, or a person's exposure would pass its cap.
+            was refused too often before, a person's exposure would pass its cap whatever is told,
+            fits would tell more numbers than there are people, or the sums were given in another
+            way.
         """
         try:
             with self.vault.open() as box:
@@ -126,16 +137,34 @@ class Ledger(Memory):
                 self.count_refusal(ask.asker)
             raise
 
-    def record(self, decision: Decision, entry: Entry) -> None:
-        """Record an answer: all of it or, on any error, nothing.
+    def record(self, decision: Decision, entry: Entry | None, costs: Costs = ()) -> None:
+        """Record an answer before it leaves: all of it or, on any error, nothing.
+
+        Parameters
+        ----------
+        costs
+            What it says of each person of each cohort: `exposure.charges`; needed where the
+            decision has a budget.
+        entry
+            None if a rule refused after looking at these people: that is an answer too, and people
+            who differ by few are to get the same.
 
         Raises
         ------
         Unavailable
             If another answer recorded since the decision changes it.
         Refused
-            If that answer used up what may be said of a person.
+            If it says too much of a person, or was given in another way meanwhile. The first is
+            counted: from many such refusals one could work out what was not told.
         """
+        try:
+            self._record(decision, entry, np.asarray(costs, dtype=np.float64))
+        except Refused as refusal:
+            if refusal.rule == "max_exposure":
+                self.count_refusal(decision.ask.asker)
+            raise
+
+    def _record(self, decision: Decision, entry: Entry | None, costs: NDArray[np.float64]) -> None:
         ask = decision.ask
         with self.vault.writing() as box:
             if box.version != decision.version:
@@ -144,16 +173,22 @@ class Ledger(Memory):
                     raise Unavailable("another question was asked at the same time; ask again")
                 decision = again
             trial = decision.trial
-            if trial is None:
-                raise Unavailable("nothing was decided")
             trial.write(box)
-            rows = self.people.rows(box, ask.individuals)
-            sets = _in_rows(decision.used, rows, trial.n_people)
-            if ask.budget is not None:
-                pay(box, ask.budget, sets)
-            self._tell(box, ask, entry, sets)
+            if entry is not None:
+                self._released(box, ask, entry, decision.used, costs)
             version = box.version
         trial.written(version)
+
+    def _released(self, box: Box, ask: Ask, entry: Entry, used: Bool, costs: Costs) -> None:
+        """Charge what left, note its way, and tell the steward."""
+        sets = _in_rows(used, self.people.rows(box, ask.individuals), self.people.count(box))
+        if ask.budget is not None:
+            pay(box, ask.budget, _answered(ask, sets), np.asarray(costs))
+        if ask.evaluation is not None:
+            keep_transcript(box, ask.evaluation, ask.summands, sets)
+        if ask.way is not None and ask.way.aggregator != "masked":  # that is seen when opened
+            keep_way(box, ask.summands, ask.way)
+        self._tell(box, ask, entry, sets)
 
     def summary(self) -> list[dict[str, object]]:
         """What was released: when, which run and analysis, to whom, on how many people."""
@@ -162,14 +197,20 @@ class Ledger(Memory):
         return [{name: row[name] for name in TOLD} for row in found]
 
     def _decide(self, box: Box, ask: Ask) -> Decision:
+        if ask.way is not None:
+            check_way(box, ask.summands, ask.way)
         version, rows = box.version, self.people.rows(box, ask.individuals)
         trial = Trial(self._families, self.people.count(box), ask.least)
         settling = Settling(box, trial, ask, rows)
         used = np.zeros_like(ask.criteria)
         for number in range(ask.criteria.shape[1]):
             used[:, number] = settling.cohort(number)[rows]
+        sets = _in_rows(used, rows, trial.n_people)
         if ask.budget is not None:
-            price(box, ask.budget, _in_rows(used, rows, trial.n_people))
+            wary = n_refusals(box, ask.asker) >= ask.max_refusals
+            affordable(box, ask.budget, _answered(ask, sets), wary=wary)
+        if ask.evaluation is not None:
+            check_transcript(box, ask.evaluation, ask.summands, sets)
         return Decision(ask, used, version, trial)
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:
@@ -197,3 +238,8 @@ def _in_rows(used: Bool, rows: NDArray[np.int64], n_people: int) -> Bool:
     out = np.zeros((n_people, used.shape[1]), dtype=bool)
     out[rows] = used
     return out
+
+
+def _answered(ask: Ask, sets: Bool) -> Bool:
+    """The sets without those of too few people, of whom nothing is told."""
+    return np.asarray(sets & (sets.sum(axis=0) >= max(ask.smallest, 1)))

@@ -137,13 +137,13 @@ class Span:
 
     def raised(self, projection: Projection) -> Floats:
         """Leverage (people,) after adding the membership."""
-        e = projection.residual
-        return np.asarray(self.leverage + e**2 / (e @ e))
+        squares = np.square(projection.residual)
+        return np.asarray(self.leverage + squares / squares.sum())
 
     def add(self, projection: Projection, *, shape: bytes = EMPTY_SHAPE) -> Column:
         """Add a membership that lies outside; the column as it is kept."""
-        e, r = projection.residual, self.rank
-        row = np.append(self._factor[:r, :r].T @ projection.coefficients, np.sqrt(e @ e))
+        r, length = self.rank, np.sqrt(np.square(projection.residual).sum())
+        row = np.append(self._factor[:r, :r].T @ projection.coefficients, length)
         products = np.append(projection.products, float(projection.members.sum()))
         column = Column(np.packbits(projection.members), products, row, shape)
         self.leverage = self.raised(projection)

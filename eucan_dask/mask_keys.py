@@ -23,7 +23,7 @@ __all__ = [
 
 MaskKey = tuple[str, str]  # a public X25519 key and its Ed25519 signature, hexadecimal
 PURPOSE = b"eucan-dask mask key\n"
-LEAST_SITES = 3  # of two, each would see the other's sums
+LEAST_SITES = 3  # of two, each knows the other's part from the sum
 
 
 def mask_private(key: Ed25519PrivateKey) -> X25519PrivateKey:

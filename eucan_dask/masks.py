@@ -34,11 +34,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from eucan_dask.errors import EucanError, Invalid
 from eucan_dask.fixed_point import PIECE, Layout, Words, add, subtract
+from eucan_dask.mask_keys import LEAST_SITES
 
-__all__ = ["LEAST_SITES", "Masks", "uncover"]
+__all__ = ["Masks", "uncover"]
 
 PAIR, SELF = b"eucan-dask mask 1\n", b"eucan-dask self mask 1\n"
-LEAST_SITES = 3  # of two, each knows the other's number from the sum
 KEY = 32  # bytes of a key, and of a SHA-256
 NONCE = bytes(16)  # a key makes one stream: its counter starts at 0
 

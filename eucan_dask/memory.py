@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from eucan_dask.errors import Refused
 from eucan_dask.people import People
 from eucan_dask.vault import Box, Vault
+from eucan_dask.ways import Way, forget_way, keep_way
 
-__all__ = ["LEAST_ROSTER_DIFFERENCE", "Memory"]
-
-LEAST_ROSTER_DIFFERENCE = 3
+__all__ = ["Memory"]
 
 
 class Memory:
@@ -97,19 +96,18 @@ class Memory:
         Raises
         ------
         Refused
-            If they were for sites that differ in one or two: the difference would be theirs.
+            If they were for other sites, or given in another way.
         """
-        sites = sorted(set(roster))
         with self.vault.writing() as box:
-            for summand in sorted(summands):
-                tag = box.tag("rosters", summand)
-                held = [json.loads(raw)["sites"] for raw in box.items("rosters", tag)]
-                apart = [len(set(sites) ^ set(other)) for other in held]
-                if any(0 < n < LEAST_ROSTER_DIFFERENCE for n in apart):
-                    raise Refused("one_roster", "ask the sites that were asked before")
-                if 0 not in apart:
-                    about = {"summand": summand, "sites": sites}
-                    box.append("rosters", tag, json.dumps(about).encode())
+            keep_way(box, summands, Way.of("masked", roster))
+
+    def forget_roster(self, summand: str) -> bool:
+        """Let a summand be given in another way, or with other sites; whether it was given.
+
+        What was given before is not taken back: subtracted, the two may show one site's sums.
+        """
+        with self.vault.writing() as box:
+            return forget_way(box, summand)
 
     def one_payload(self, request: str, payload: str) -> None:
         """Remember the digest of what was masked for a request.

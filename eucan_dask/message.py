@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.errors import Invalid
+from eucan_dask.strict_json import table_of
 
 __all__ = ["Arrays", "begins", "pack", "read_header", "shortfall", "unpack"]
 
@@ -31,7 +32,8 @@ def pack(header: Mapping[str, Any], arrays: Arrays, *, width: int = 0) -> bytes:
     Parameters
     ----------
     width
-        Bytes the header takes at least, filled with spaces: its length then tells nothing.
+        Bytes the header takes at least, the list of arrays aside, filled with spaces: its length
+        then tells nothing.
     """
     table, parts = [], []
     for name in sorted(arrays):
@@ -43,7 +45,7 @@ def pack(header: Mapping[str, Any], arrays: Arrays, *, width: int = 0) -> bytes:
     text = json.dumps(
         {**header, "arrays": table}, sort_keys=True, ensure_ascii=False, allow_nan=False
     ).encode()
-    text = text.ljust(width)
+    text = text.ljust(width + len(json.dumps(table, ensure_ascii=False).encode()))
     return b"".join([PREFIX.pack(MAGIC, len(text)), text, *parts])
 
 
@@ -99,7 +101,8 @@ def _open(raw: bytes) -> tuple[dict[str, Any], int]:
     length = begins(raw)
     if length > MAX_HEADER or PREFIX.size + length > len(raw):
         raise Invalid("has a header that does not fit", where="wire")
-    return _json(raw[PREFIX.size : PREFIX.size + length]), PREFIX.size + length
+    text = raw[PREFIX.size : PREFIX.size + length]
+    return table_of(text, where="wire"), PREFIX.size + length
 
 
 def begins(raw: bytes) -> int:
@@ -118,31 +121,6 @@ def begins(raw: bytes) -> int:
             remedy="install the same eucan-dask at every site",
         )
     return int(length)
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Invalid("has a header that is not JSON", where="wire") from error
-    if not isinstance(header, dict):
-        raise Invalid("has a header that is no table", where="wire")
-    try:
-        json.dumps(header, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; too deep
-        raise Invalid("has a header that is not text", where="wire") from error
-    return header
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError("a key is repeated")
-    return table
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
 
 
 def _arrays(raw: bytes, offset: int, entries: object) -> dict[str, NDArray[Any]]:

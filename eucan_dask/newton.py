@@ -93,6 +93,7 @@ class NewtonRegression(IterativeAnalysis):
     tolerance: float = 1e-9
 
     max_cohorts: ClassVar[int] = 1
+    stopping: ClassVar[tuple[str, ...]] = ("max_iterations", "tolerance")
     ratio: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class NewtonRegression(IterativeAnalysis):
         return column_labels(self.terms)
 
     def summands(self, panel: Panel) -> dict[str, str]:
-        return {f"term:{label}": "" for label in self.labels}
+        return {term.summand: "" for term in self.terms}
 
     def n_parameters(self, panel: Panel) -> int:
         return len(self.labels)

@@ -47,6 +47,8 @@ class PartialSpec:
         For a sum: the count of individuals behind it.
     unit
         Of a sum.
+    copies
+        Of a count: so many of it one person may be; 2 of alleles.
     zeros
         "policy": the policy says whether a zero discloses; "shown": a zero is no more than the
         absence of an event in an interval and is always shown.
@@ -61,6 +63,7 @@ class PartialSpec:
     unit: str = ""
     zeros: str = "policy"
     doc: str = ""
+    copies: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in ("count", "sum", "support", "evidence"):

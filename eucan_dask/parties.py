@@ -15,6 +15,7 @@ from eucan_dask.errors import Invalid, Refused, unknown
 from eucan_dask.keys import public_hex, public_pem, read_public
 from eucan_dask.mailbox import put, token_of
 from eucan_dask.mask_keys import LEAST_SITES, check_mask_key
+from eucan_dask.policy import TIERS
 from eucan_dask.request import AGGREGATORS, Request
 
 __all__ = ["EMPTY", "Asker", "Parties", "Peer", "admit_asker", "admit_peer"]
@@ -25,6 +26,7 @@ EMPTY = """# Who may ask this site, and with whom it masks its sums. Nobody else
 # Written by `eucan-dask site admit`; take somebody off by removing the entry.
 #   askers.aggregators: who adds the sites up. "none": the asker sees this site's sums. "trusted":
 #   a processor that is not the analyst sums in memory. "masked": nobody sees this site's sums.
+#   askers.tiers: open, registered (named people under agreement), controlled (with a permit).
 #   peers: the other sites; needed for "masked" alone.
 format = 1
 """
@@ -32,11 +34,12 @@ format = 1
 
 @dataclass(frozen=True)
 class Asker:
-    """Whoever holds a key that requests are signed with, and the aggregators it may ask with."""
+    """Whoever holds a key that requests are signed with; the aggregators and tiers it may name."""
 
     name: str
     key: Ed25519PublicKey
     aggregators: tuple[str, ...]
+    tiers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Parties:
         Raises
         ------
         Invalid
-            For unknown or missing keys, aggregators or key files; a name or key that is repeated.
+            For unknown or missing keys, aggregators, tiers or key files; a repeated name or key.
         """
         table = config.check(
             config.read_format(path, FORMAT, remedy="install the eucan-dask that wrote it"),
@@ -81,7 +84,7 @@ class Parties:
         )
         text, base = config.Key(str), path.parent
         peer = dict.fromkeys(("name", "public_key_file"), text)
-        asker = {**peer, "aggregators": config.Key(list)}
+        asker = {**peer, **dict.fromkeys(("aggregators", "tiers"), config.Key(list))}
         askers = [config.check(row, asker, where=f"{path} [[askers]]") for row in table["askers"]]
         peers = [config.check(row, peer, where=f"{path} [[peers]]") for row in table["peers"]]
         return cls(
@@ -89,7 +92,10 @@ class Parties:
                 Asker(
                     row["name"],
                     read_public(base / row["public_key_file"]),
-                    _aggregators(row["aggregators"], where=f"{path} [[askers]]"),
+                    _some_of(
+                        "aggregator", row["aggregators"], AGGREGATORS, where=f"{path} [[askers]]"
+                    ),
+                    _some_of("tier", row["tiers"], TIERS, where=f"{path} [[askers]]"),
                 )
                 for row in askers
             ),
@@ -106,7 +112,7 @@ class Parties:
         return next((a.name for a in self.askers if public_hex(a.key) == key), "")
 
     def check(self, request: Request, site: str) -> None:
-        """Refuse an aggregator its asker is not admitted with, and masks among strangers.
+        """Refuse an aggregator or tier its asker is not admitted with, and masks among strangers.
 
         Raises
         ------
@@ -118,6 +124,8 @@ class Parties:
             raise Refused("asker", "ask the steward to admit this key")
         if request.roster.aggregator not in asker.aggregators:
             raise Refused("asker", f"this key may ask with: {', '.join(asker.aggregators)}")
+        if request.tier not in asker.tiers:
+            raise Refused("asker", f"this key may ask in tier: {', '.join(asker.tiers)}")
         if request.roster.aggregator == "masked":
             self._check_masks(request, site)
 
@@ -134,20 +142,29 @@ class Parties:
                 raise Refused("peers", remedy) from error
 
 
-def admit_asker(site: Path, name: str, key_file: Path, aggregators: Sequence[str]) -> None:
-    """Let whoever holds a key ask a site, with these aggregators.
+def admit_asker(
+    site: Path,
+    name: str,
+    key_file: Path,
+    aggregators: Sequence[str],
+    *,
+    tiers: Sequence[str] = ("open",),
+) -> None:
+    """Let whoever holds a key ask a site, with these aggregators and in these tiers.
 
     Raises
     ------
     Invalid
         If the name, or the key, is admitted already and anything differs.
     """
-    chosen = _aggregators(aggregators, where="aggregators")
+    with_ = _some_of("aggregator", aggregators, AGGREGATORS, where="aggregators")
+    in_ = _some_of("tier", tiers, TIERS, where="tiers")
     path, parties = _of_site(site)
-    asker = Asker(name, read_public(key_file), chosen)
+    asker = Asker(name, read_public(key_file), with_, in_)
     if asker not in parties.askers:
         _check_new(name, asker.key, parties.askers, where=path)
-        _append(path, "askers", name, asker.key, f"aggregators = {json.dumps(list(chosen))}\n")
+        more = f"aggregators = {json.dumps(list(with_))}\ntiers = {json.dumps(list(in_))}\n"
+        _append(path, "askers", name, asker.key, more)
 
 
 def admit_peer(site: Path, name: str, key_file: Path) -> None:
@@ -178,7 +195,7 @@ def _check_new(
         raise Invalid("a party has no name", where=where)
     for party in there:
         if party.name == name and party.key == key:
-            remedy = "edit the aggregators of that entry"
+            remedy = "edit the aggregators or tiers of that entry"
             raise Invalid("is admitted already", where=where, found=repr(name), remedy=remedy)
         if party.name == name:
             raise Invalid(
@@ -210,10 +227,12 @@ def _append(path: Path, kind: str, name: str, key: Ed25519PublicKey, more: str) 
     put(path, text.encode(), writer=WRITER)
 
 
-def _aggregators(values: Sequence[object], *, where: str) -> tuple[str, ...]:
+def _some_of(
+    kind: str, values: Sequence[object], known: Sequence[str], *, where: str
+) -> tuple[str, ...]:
     for value in values:
-        if value not in AGGREGATORS:
-            raise unknown("aggregator", value, AGGREGATORS, where=where)
+        if value not in known:
+            raise unknown(kind, value, known, where=where)
     if not values or len(set(values)) < len(values):
-        raise Invalid("names no aggregator, or one twice", where=where, expected=AGGREGATORS)
+        raise Invalid(f"names no {kind}, or one twice", where=where, expected=known)
     return tuple(map(str, values))

@@ -24,7 +24,7 @@ class People:
     def rows(self, box: Box, individuals: Sequence[str]) -> Rows:
         """Each person's row (individuals,), counted from 0; newcomers get the next."""
         if self._of is not individuals and self._of != individuals:
-            tags = [box.tag("person", name) for name in individuals]
+            tags = box.tags("person", individuals)
             known = _read(box)
             new = [tag for tag in tags if tag not in known]
             if new:

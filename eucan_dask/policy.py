@@ -95,6 +95,8 @@ class Policy:
         For each tier, most that all answers about variants may say about one person.
     analyses, purposes, tiers, aggregators
         What may be asked, by name; "*" among the analyses allows every one.
+    controlled_aggregators
+        Who may add up numbers of variants in the tier `controlled`.
     kind_tier
         Least tier for each kind of analysis.
     """
@@ -110,6 +112,7 @@ class Policy:
     purposes: tuple[str, ...]
     tiers: tuple[str, ...]
     aggregators: tuple[str, ...]
+    controlled_aggregators: tuple[str, ...]
     kind_tier: tuple[tuple[str, str], ...]
     public: bool
 
@@ -149,16 +152,16 @@ class Policy:
         limits, exposure = _limits(top, where)
         allow = config.check(
             top["allow"],
-            dict.fromkeys(("analyses", "purposes", "tiers", "aggregators"), config.Key(list)),
+            dict.fromkeys(
+                ("analyses", "purposes", "tiers", "aggregators", "controlled_aggregators"),
+                config.Key(list),
+            ),
             where=f"{where} [allow]",
         )
         _among(allow["tiers"], TIERS, f"{where} [allow] tiers")
-        _among(allow["aggregators"], AGGREGATORS, f"{where} [allow] aggregators")
-        tiers = config.check(
-            top["tiers"],
-            dict.fromkeys(KINDS, config.Key(str, choices=TIERS)),
-            where=f"{where} [tiers]",
-        )
+        for name in ("aggregators", "controlled_aggregators"):
+            _among(allow[name], AGGREGATORS, f"{where} [allow] {name}")
+        tiers = _kind_tiers(top, where)
         return cls(
             thresholds=Thresholds.from_toml(top["thresholds"], top["zeros"], where=where),
             **limits,
@@ -167,6 +170,7 @@ class Policy:
             purposes=tuple(map(str, allow["purposes"])),
             tiers=tuple(map(str, allow["tiers"])),
             aggregators=tuple(map(str, allow["aggregators"])),
+            controlled_aggregators=tuple(map(str, allow["controlled_aggregators"])),
             kind_tier=tuple(tiers.items()),
             public=top["public"],
         )
@@ -182,6 +186,20 @@ def _limits(top: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[st
     for name, value in {**limits, **exposure}.items():
         _check_number(value, f"{where} {name}")
     return limits, exposure
+
+
+def _kind_tiers(top: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The table `[tiers]`."""
+    keys = dict.fromkeys(KINDS, config.Key(str, choices=TIERS))
+    tiers: dict[str, str] = config.check(top["tiers"], keys, where=f"{where} [tiers]")
+    if not top["public"] and tiers["association"] != "controlled":
+        raise Invalid(
+            "an association tells traits of whose genome is known, and no cap stops that",
+            where=f"{where} [tiers] association",
+            expected="controlled",
+            found=tiers["association"],
+        )
+    return tiers
 
 
 def _check_number(value: float, where: str) -> None:

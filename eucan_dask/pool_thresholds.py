@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from math import isfinite
 
 from eucan_dask import config
 from eucan_dask.errors import Invalid
@@ -14,6 +13,7 @@ __all__ = ["Pool", "laxer", "pool_of", "read_pool"]
 
 Pool = Mapping[str, float | int | bool]
 AT_MOST = ("max_parameter_ratio", "dominance_share")  # the smaller the stricter
+MOST = 2**53
 
 
 def _names() -> dict[str, str]:
@@ -38,8 +38,8 @@ def read_pool(table: Mapping[str, object]) -> dict[str, float | int | bool]:
     keys = {name: kinds[kind] for name, kind in _names().items()}
     values = config.check(table, keys, where="request.pool")
     for name, value in values.items():
-        if not isfinite(value) or value < 0:
-            raise Invalid("must not be negative", where=f"request.pool {name}")
+        if not 0 <= value < MOST:
+            raise Invalid("cannot be", where=f"request.pool {name}")
     return values
 
 

@@ -17,11 +17,15 @@ from eucan_dask.partial import Release
 from eucan_dask.policy import Thresholds
 from eucan_dask.request import Request
 from eucan_dask.result import SiteOutcome
+from eucan_dask.standing import Standing
 from eucan_dask.total import combine, from_sums, gate_pool
 from eucan_dask.unmasking import Opener, unmasked
 from eucan_dask.waiting import Progress, side_by_side
 
 __all__ = ["Asked", "Member", "Progress", "Rounds"]
+
+
+NOT_ASKED = "was not there when the sums were asked for"
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,10 @@ class Rounds:
     ----------
     members, min_sites, thresholds, key
         Those of the federation.
+    standing
+        The roster whose sums were opened under masks, if any was.
     known
         What is known of each site so far, by name.
-    opened
-        Whether sums of the whole roster were seen under masks.
     """
 
     members: Sequence[Member]
@@ -61,8 +65,8 @@ class Rounds:
     thresholds: Thresholds
     key: Ed25519PrivateKey
     progress: Progress | None
+    standing: Standing = field(default_factory=Standing)
     known: dict[str, Asked] = field(default_factory=dict)
-    opened: bool = False
 
     def ask(self, request: Request) -> tuple[Request, xr.Dataset, State | None]:
         """The last round's request, its total as the pool's gate leaves it, and its state."""
@@ -83,6 +87,11 @@ class Rounds:
             if request.roster.aggregator == "none":
                 total = gate_pool(analysis, request.panel, total, self.thresholds)
             return request, total, state
+
+    def outcomes(self) -> tuple[SiteOutcome, ...]:
+        """How every site fared, those that were not there to be asked among them."""
+        absent = {m.name: SiteOutcome(m.name, "unavailable", NOT_ASKED) for m in self.members}
+        return tuple((absent | {n: a.outcome for n, a in self.known.items()}).values())
 
     def _total(self, request: Request, releases: Sequence[Release]) -> xr.Dataset:
         """Totals over the releases; those of a pool that no site judged as its gate leaves them."""
@@ -106,7 +115,7 @@ class Rounds:
             {name: member.key for name, member in members.items()},
             self.key,
         )
-        self.opened = True
+        self.standing.opens(request.roster.sites)
         what = f"{request.analysis.title}, round {request.round + 1}, opening"
         raw = wire.encode_request(request, self.key)
         return opener.ask(raw, what=what, progress=self.progress)
@@ -119,13 +128,8 @@ class Rounds:
         Unavailable
             If sums of all were seen under masks: without a site, the difference would be its own.
         """
-        left = [release.site for release in releases]
-        if self.opened:
-            lost = ", ".join(sorted(set(request.roster.sites) - set(left)))
-            raise Unavailable(
-                f"{lost} is part of sums that were opened, and does not answer: "
-                "resume the run when it is back"
-            )
+        left = tuple(release.site for release in releases)
+        self.standing.check(left)
         return request.keep(left)
 
     def _round(self, request: Request) -> list[Release]:

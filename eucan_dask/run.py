@@ -83,7 +83,7 @@ def run_job(
             if variants is not None and variants.n_blocks > 1:
                 result, tables = _scan(federation, request, variants, state, progress)
             else:
-                result, tables = _once(federation, request, out, identifier, progress)
+                result, tables = _once(federation, request, state, progress)
         except Refused:
             state.refused()
             raise
@@ -104,12 +104,12 @@ def run_job(
 def _once(
     federation: Federation,
     request: Request,
-    out: Path,
-    identifier: str,
+    state: Unfinished,
     progress: Progress | None,
 ) -> tuple[Result, dict[str, Path]]:
     """A question that is one request: the answer, and the files of its tables."""
-    result = federation.ask(request, progress=progress)
+    out, identifier = state.out, str(state.asking["id"])
+    result = federation.ask(request, progress=progress, standing=state.standing())
     tables = {}
     for name, frame in result.tables.items():
         tables[name] = out / f"{identifier}.{name}.tsv"
@@ -139,7 +139,14 @@ def _scan(
     grown.back()
     outcomes, first = state.outcomes(), int(asking["blocks"])
     roster = tuple(o.site for o in outcomes if o.status == "answered")
-    results = federation.scan(request, variants, first=first, roster=roster, progress=progress)
+    results = federation.scan(
+        request,
+        variants,
+        first=first,
+        roster=roster,
+        progress=progress,
+        standing=state.standing(),
+    )
     for number, result in enumerate(results, start=first):
         grown.append(result)
         pairs = zip(outcomes, result.outcomes, strict=True) if outcomes else ()

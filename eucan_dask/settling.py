@@ -61,12 +61,26 @@ class Settling:
         self._eligible = self._spread(ask.eligible) & self._staying
 
     def cohort(self, number: int) -> Bool:
-        """The people (people,) a cohort is answered on."""
+        """The people (people,) a cohort is answered on; nobody, where they are too few.
+
+        Whoever is left out stays so with a few people more: that a cohort is too small is an
+        answer, and one that is large enough by one person would tell of this person.
+        """
         ask = self._ask
         chosen = self._spread(ask.criteria[:, number]) & self._staying
         wanted = chosen & self._eligible
-        if wanted.sum() < max(ask.smallest, 1) or ask.least < 2:
+        if not wanted.any() or ask.least < 2:
             return wanted
+        few = ask.smallest > 1 and self._trial.is_left_out(self._box, wanted)
+        used = np.zeros_like(wanted) if few else self._settled(number, chosen, wanted)
+        if used.sum() < ask.smallest:
+            self._trial.left_out.append(wanted)
+            return wanted if wanted.sum() < ask.smallest else np.zeros_like(wanted)
+        return used
+
+    def _settled(self, number: int, chosen: Bool, wanted: Bool) -> Bool:
+        """The people a cohort would be answered on, noted where they are enough."""
+        ask = self._ask
         everything, definition = Family(EVERYTHING), ask.definitions[number]
         settled = self._fit(everything, chosen, self._staying, (definition,))
         families = [Family(name, shape) for name, shape in ask.summands.items()]

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from eucan_dask import block, config, gate, wire
 from eucan_dask.admission import allowed
 from eucan_dask.analysis_set import AnalysisSet, analysis_set
-from eucan_dask.asking import asking, membership_note
+from eucan_dask.asking import asking, costs, membership_note
 from eucan_dask.case import Case
 from eucan_dask.clusters import Cluster, open_cluster
 from eucan_dask.errors import Invalid, Refused
@@ -165,6 +166,7 @@ class Site:
             self.name, request.run, request.round, request.analysis.name, status="refused"
         )
         try:
+            self.parties.check(request, self.name)
             release = self._release(request, blank)
             if request.roster.aggregator == "masked":
                 release = self._masked(request, release, digest)
@@ -177,7 +179,6 @@ class Site:
 
     def _release(self, request: Request, blank: Release) -> Release:
         start = time.perf_counter()
-        self.parties.check(request, self.name)
         allowed(request, self.policy, self.name)
         chain = (request.question, *history_digests(request))
         self.ledger.check_rounds(request.question, chain[1:])
@@ -191,16 +192,38 @@ class Site:
                 criteria=people.criteria,
                 eligible=people.eligible,
                 asker=self.parties.name_of(request.asker),
+                freeze=self.store.manifest.digest,
             )
         )
         people = replace(people, used=decision.used)
-        tasks = self.cluster.n_tasks
         partial = self._compute(request, people)
         means, ids = Means.of(request, partial, self.policy), people.individuals
         moved = None
         if means is not None:
             moved = means.among(self.ledger.moved_means(ids, people.used, means.few))
-        case = Case(
+        case = self._case(request, people, moved)
+        header = {
+            "freeze": self.store.manifest.digest,
+            "data_class": self.store.manifest.data_class,
+            **membership_note(self.policy),
+            "n_tasks": block.n_tasks(self.store, request.analysis, request.panel, len(ids)),
+            "seconds": math.ceil(time.perf_counter() - start),
+        }
+        template = replace(blank, header=header)
+        try:
+            release = gate.release(partial, policy=self.policy, case=case, template=template)
+        except Refused:
+            self.ledger.record(decision, None)  # that these people are too few is an answer
+            raise
+        price = costs(request, self.policy, partial, release, people.used)
+        self.ledger.record(decision, self._entry(request), price)
+        if means is not None:
+            self.ledger.remember_means(ids, people.used, means.few)
+        self.ledger.answered(request.question, request.round)
+        return release
+
+    def _case(self, request: Request, people: AnalysisSet, moved: NDArray[np.bool_] | None) -> Case:
+        return Case(
             analysis=request.analysis,
             panel=request.panel,
             arrays=labelled(request.coords),
@@ -213,21 +236,6 @@ class Site:
             moved=moved,
             pool=Thresholds(**request.pool) if request.pool else None,  # type: ignore[arg-type]
         )
-        header = {
-            "freeze": self.store.manifest.digest,
-            "data_class": self.store.manifest.data_class,
-            **membership_note(self.policy),
-            "n_tasks": self.cluster.n_tasks - tasks,
-            "seconds": math.ceil(time.perf_counter() - start),
-        }
-        release = gate.release(
-            partial, policy=self.policy, case=case, template=replace(blank, header=header)
-        )
-        self.ledger.record(decision, self._entry(request))
-        if means is not None:
-            self.ledger.remember_means(ids, people.used, means.few)
-        self.ledger.answered(request.question, request.round)
-        return release
 
     def _masked(self, request: Request, release: Release, digest: str) -> Release:
         """The release under masks; the ledger remembers which payload they cover."""
@@ -245,8 +253,9 @@ class Site:
         try:
             self.parties.check(request, self.name)
             self.ledger.was_masked(digest)
-            summands = request.analysis.summands(request.panel)
-            self.ledger.open_roster(summands, request.roster.sites)
+            if not self.policy.public:
+                summands = request.analysis.summands(request.panel)
+                self.ledger.open_roster(summands, request.roster.sites)
             found: bytes | Refused = masks_of(
                 request, digest, key=self._key, site=self.name
             ).self_key()
@@ -257,7 +266,8 @@ class Site:
     def _analysis_set(self, request: Request) -> AnalysisSet:
         question = (request.analysis, request.cohorts, request.complete)  # the same in every block
         if self._set is None or self._set.question != question:
-            self._set = analysis_set(self.store.dataset(), *question)
+            least = self.policy.thresholds.min_cohort_difference
+            self._set = analysis_set(self.store.dataset(), *question, least=least)
         return self._set
 
     def _compute(self, request: Request, people: AnalysisSet) -> Partial:

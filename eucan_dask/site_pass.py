@@ -113,7 +113,7 @@ class _Pass:
             tidy(kept, KEPT)
         names = [n for n in os.listdir(self.directory / IN) if not n.startswith(IGNORED)]
         say_hello(self.site)
-        return sorted(names, key=lambda name: ((read_name(name) or ("", -1))[:2], name))
+        return sorted(names, key=_place)
 
     def look(self, name: str) -> None:
         """Answer a file, or say why not."""
@@ -144,7 +144,7 @@ class _Pass:
     def _request(self, name: str) -> None:
         named = read_name(name)
         path = self.directory / IN / name
-        raw = take(path, max_bytes=MAX_BYTES)
+        raw = take(path, max_bytes=wire.MAX_REQUEST)
         if raw is None:
             return  # taken back meanwhile
         if named is None:
@@ -187,6 +187,12 @@ class _Pass:
         again = " (again)" if before else ""
         analysis = str(header.get("analysis"))
         self.tell(f"run {run}, {shown(analysis)[1:-1]}, round {round_ + 1}: {words}{again}")
+
+
+def _place(name: str) -> tuple[tuple[str, int], bool, str]:
+    """Order of files: a run's rounds one after the other, each before its opening."""
+    run, round_, kind = read_name(name) or ("", -1, "")
+    return (run, round_), kind == "opening", name
 
 
 def _words(answer: bytes) -> str:

@@ -11,8 +11,9 @@ from eucan_dask.accounts import exposures
 from eucan_dask.families import read_set, read_span
 from eucan_dask.ledger import TOLD, Ledger
 from eucan_dask.policy import TIERS, Policy
+from eucan_dask.ways import ways
 
-__all__ = ["about_person", "exposure_table", "families", "refusals", "rosters"]
+__all__ = ["about_person", "exposure_table", "families", "given", "refusals"]
 
 Rows = list[dict[str, Any]]
 
@@ -58,12 +59,14 @@ def refusals(ledger: Ledger, policy: Policy) -> Rows:
     return sorted(rows, key=lambda row: str(row["asker"]))
 
 
-def rosters(ledger: Ledger) -> Rows:
-    """For which sites together masked sums were opened."""
+def given(ledger: Ledger) -> Rows:
+    """How each summand is given: with which aggregator and, where opened, together with whom."""
     with ledger.vault.open() as box:
-        found = [json.loads(raw) for raw in box.everything("rosters")]
-    rows = [{"summand": row["summand"], "sites": ", ".join(row["sites"])} for row in found]
-    return sorted(rows, key=lambda row: (row["summand"], row["sites"]))
+        found = ways(box)
+    return [
+        {"summand": name, "aggregator": way.aggregator, "sites": ", ".join(way.sites)}
+        for name, way in found.items()
+    ]
 
 
 def about_person(ledger: Ledger, individual: str) -> tuple[Rows, dict[str, float]]:

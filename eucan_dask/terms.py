@@ -70,6 +70,17 @@ class Term:
         return (self.field,)
 
     @property
+    def summand(self) -> str:
+        """What the ledger calls its sums: the same whatever the levels, as one is all less others.
+
+        Examples
+        --------
+        >>> Term(field="sex", levels=("female", "male")).summand
+        'term:sex'
+        """
+        return f"term:{self.field or self.labels[0]}"
+
+    @property
     def needs(self) -> str:
         """The store variable it reads."""
         return "mutation_gene" if self.gene else f"individual_{self.field}"

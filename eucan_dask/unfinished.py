@@ -14,6 +14,7 @@ from typing import Any
 from eucan_dask.errors import Invalid
 from eucan_dask.partial import Finding
 from eucan_dask.result import SiteOutcome
+from eucan_dask.standing import Standing
 
 __all__ = ["Unfinished", "write_json"]
 
@@ -34,7 +35,8 @@ class Unfinished:
         Finished questions, by identifier.
     asking
         The question at hand: its `id` and `run`, so that it is not asked twice under two names;
-        of a scan also `blocks` finished, `sizes` of its tables, `n_variants` and `outcomes`.
+        of a scan also `blocks` finished, `sizes` of its tables, `n_variants` and `outcomes`; of
+        masked sums `opened`, the sites they were opened for.
     """
 
     out: Path
@@ -87,6 +89,14 @@ class Unfinished:
         """Remember that another block is on disk."""
         told = [dataclasses.asdict(outcome) for outcome in outcomes]
         self.asking |= {**reached, "outcomes": told}
+        self._write()
+
+    def standing(self) -> Standing:
+        """The roster of the question at hand whose masked sums were opened, once there is one."""
+        return Standing(tuple(self.asking.get("opened", ())), self._opens)
+
+    def _opens(self, sites: tuple[str, ...]) -> None:
+        self.asking["opened"] = list(sites)
         self._write()
 
     def outcomes(self) -> list[SiteOutcome]:

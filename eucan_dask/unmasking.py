@@ -85,9 +85,13 @@ def unmasked(
     Raises
     ------
     Invalid
-        If the masks do not cancel.
+        If the masks do not cancel, or a total is negative: a site sent what cannot be.
     """
     expected = leaving(request.analysis, request.coords, "masked")
     vectors = (np.asarray(release.arrays["masked"]) for release in releases)
     total = uncover(vectors, self_keys, Layout.of(expected))
-    return decode(total, expected, n_sites=len(request.roster))
+    found = decode(total, expected, n_sites=len(request.roster))
+    for name, values in found.items():
+        if values.dtype == np.int64 and (values < 0).any():
+            raise Invalid("a count is negative", where=f"masked, {name}")
+    return found

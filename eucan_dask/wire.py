@@ -49,6 +49,7 @@ __all__ = [
 REQUEST, RELEASE, SEALED = (f"eucan-dask {k}\n".encode() for k in ("request", "release", "sealed"))
 REQUEST_TAIL, RELEASE_TAIL = PUBLIC + SIGNATURE, SIGNATURE  # after header and arrays
 STEP, FINDING, FACTS = 1024, 256, 512  # bytes: headers grow in steps; a finding; freeze, tasks, ...
+MAX_REQUEST = 2**26  # bytes: a list of variants, a history of sums
 MOST_WORDS = 2**16  # bytes by which a header may be longer than what its request lets one expect
 
 WORDS = {"findings": config.Key(list), "header": config.Key(dict)}
@@ -97,7 +98,7 @@ def signer(raw: bytes, askers: Collection[str]) -> str:
     raise Refused("asker", "ask the steward to admit this key")
 
 
-def decode_request(raw: bytes, askers: Collection[str], *, max_bytes: int = MAX_BYTES) -> Request:
+def decode_request(raw: bytes, askers: Collection[str], *, max_bytes: int = MAX_REQUEST) -> Request:
     """The request in `raw`, if it is signed by one of `askers`, public keys in hexadecimal.
 
     Raises
@@ -139,6 +140,8 @@ def _check_history(request: Request) -> None:
                 raise Invalid("a total has another shape or dtype", where=f"wire, {name}")
             if not np.isfinite(values).all():
                 raise Invalid("a total is not finite", where=f"wire, {name}")
+            if values.dtype == np.int64 and (values < 0).any():
+                raise Invalid("a count is negative", where=f"wire, {name}")
 
 
 def encode_release(
@@ -181,9 +184,9 @@ def _width(header: dict[str, Any], request: Request | None) -> int:
     """
     bare = len(json.dumps({**header, "findings": [], "header": {}}, ensure_ascii=False).encode())
     full = len(json.dumps(header, ensure_ascii=False).encode())
-    n_records = 0 if request is None else len(request.analysis.records)
-    table = 0 if request is None else 128 * (len(travelling(request)) + n_records)
-    most = bare + FACTS + table + n_records * len(RULES) * FINDING
+    records = () if request is None else request.analysis.records
+    findings = len(RULES) * sum(FINDING + len(record.name.encode()) for record in records)
+    most = bare + FACTS + findings
     return STEP * math.ceil(max(most, full) / STEP)
 
 

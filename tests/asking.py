@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from eucan_dask import wire
 from eucan_dask.keys import public_hex, public_pem, read_public
 from eucan_dask.partial import Release
 from eucan_dask.parties import admit_asker
+from eucan_dask.policy import TIERS
 from eucan_dask.request import AGGREGATORS, Request
 from eucan_dask.site import Site
 
-__all__ = ["ASKER", "KEY", "admit", "encoded", "put", "read_answer", "read_back"]
+__all__ = ["ASKER", "KEY", "admit", "encoded", "put", "read_answer", "read_back", "write_key"]
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
 ASKER = public_hex(KEY.public_key())
 
 
 def admit(site: Path, key: Ed25519PrivateKey = KEY, *, name: str = "tests") -> None:
-    """Let the holder of `key` ask a site, with every aggregator."""
+    """Let the holder of `key` ask a site, with every aggregator, in every tier."""
     file = site / f"{name}.pub"
     file.write_bytes(public_pem(key.public_key()))
-    admit_asker(site, name, file, AGGREGATORS)
+    admit_asker(site, name, file, AGGREGATORS, tiers=TIERS)
+
+
+def write_key(file: Path) -> None:
+    """The key every site of these tests admits, as the private key of a federation."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file.write_bytes(KEY.private_bytes(encoding, form, serialization.NoEncryption()))
 
 
 def encoded(request: Request) -> bytes:

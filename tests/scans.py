@@ -74,7 +74,7 @@ def make_scan_federation(directory: Path) -> Path:
         store = make_store(directory / name, some, mutations=False, genotypes=True)
         site = directory / name / "site"
         init_site(site, name=name, store=store, policy="recommended")
-        edit(site / "policy.toml", settings)
+        edit(site / "policy.toml", settings | {"controlled_aggregators": '["none"]'})
         set_cluster(site, "synchronous")
         sites.append(str(site))
     init_federation(directory / "federation.toml", sites, min_sites=1, admit=True)

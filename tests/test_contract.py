@@ -14,7 +14,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eucan_dask import block, rules, wire
+from eucan_dask import block, message, rules
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis, Column, IterativeAnalysis, Table
@@ -118,7 +118,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, byt
 def _answer(site: Site, name: str) -> bytes:
     asked, panel = REGISTRY[name].example()
     request = Request(
-        run="r",
+        run=name,
         analysis=asked,
         panel=panel,
         cohorts=(Cohort("everybody"),),
@@ -461,12 +461,12 @@ def test_checks__bounds_that_are_wrong_are_caught(
 def test_checks__a_wire_that_changes_a_number_is_caught(
     installed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = wire._arrays
+    true = message._arrays
 
     def off(*args: Any) -> Any:
         return {name: values + (values.dtype != np.uint8) for name, values in true(*args).items()}
 
-    monkeypatch.setattr(wire, "_arrays", off)
+    monkeypatch.setattr(message, "_arrays", off)
     assert failing(installed(Plain), checks.check_wire)
 
 

@@ -359,7 +359,13 @@ def test_run__a_drop_out_restarts_the_fit_with_the_smaller_roster(federation: Fe
     result = ask(broken, COX)
     assert statuses(result) == {"a": "answered", "b": "unavailable", "c": "answered"}
     a, _, c = federation.members
-    without = Federation([a, c], name="without", min_sites=2, thresholds=federation.thresholds)
+    without = Federation(
+        [a, c],
+        name="without",
+        min_sites=2,
+        thresholds=federation.thresholds,
+        key=federation.key,
+    )
     alone = ask(without, COX)
     for name in ("coef", "se", "n", "log_likelihood"):
         np.testing.assert_array_equal(result.dataset[name].values, alone.dataset[name].values)
@@ -470,8 +476,9 @@ def test_open__reads_what_init_wrote(path: Path, federation: Federation) -> None
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("format = 1", "format = 2", "unknown format"),
-        ("format = 1", 'format = "1"', "wrong type"),
+        ("format = 2", "format = 3", "unknown format"),
+        ("format = 2", 'format = "2"', "unknown format"),
+        ('private_key_file = "federation.key"', 'private_key_file = "x"', "no readable private"),
         ("min_sites = 2", "min_sites = 4", "min_sites cannot be met"),
         ("min_sites = 2", "min_sites = 0", "min_sites cannot be met"),
         ("min_sites = 2", "min_site = 2", "did you mean 'min_sites'"),

@@ -66,6 +66,7 @@ def test_layout__counts_come_first_then_sums_each_by_name() -> None:
     assert integers(vector, layout) == expected
     found = decode(vector, leaving, n_sites=1)
     for name, values in arrays.items():
+        assert not np.shares_memory(found[name], vector)  # the rest of it must not live on
         np.testing.assert_array_equal(found[name], values)
         assert (found[name].shape, found[name].dtype) == leaving[name]
 

@@ -33,7 +33,6 @@ def site(tmp_path: Path) -> Site:
         "a",
         simulated,
         data_class="personal",
-        settings={"association": '"open"'},
         genotypes=True,
     )
     return Site(path)
@@ -47,6 +46,7 @@ def answered(site: Site, factor: float, *, run: str) -> Release:
         panel=Panel(variants=(FEW, NONE)),
         cohorts=(Cohort("everybody"),),
         purpose="DUO:0000006",
+        tier="controlled",
         roster=Roster(("a",)),
         code_digest=code_digest(),
     )

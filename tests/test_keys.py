@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import hmac
 import stat
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from eucan_dask.errors import Invalid
-from eucan_dask.keys import derive, read_private, read_public, write_pair
+from eucan_dask.keys import (
+    SIGNATURE,
+    derive,
+    exchange_key,
+    exchange_public,
+    fits,
+    open_sealed,
+    public_hex,
+    read_private,
+    read_public,
+    seal,
+    sign,
+    write_pair,
+)
 
 PEM, PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()
 PKCS8 = serialization.PrivateFormat.PKCS8
@@ -76,3 +91,80 @@ def test_derive__one_secret_a_purpose(pair: tuple[Path, Path]) -> None:
     assert derive(key, "ledger") != derive(key, "other")
     assert derive(key, "ledger") != derive(Ed25519PrivateKey.generate(), "ledger")
     assert derive(key, "ledger") != key.private_bytes_raw()
+
+
+# --- signatures and seals ---
+
+ONE, OTHER = (Ed25519PrivateKey.from_private_bytes(c * 32) for c in (b"1", b"2"))
+
+
+def test_sign__for_one_purpose_and_body() -> None:
+    signature = sign(ONE, b"a\n", b"body")
+    assert len(signature) == SIGNATURE
+    assert fits(ONE.public_key(), signature, b"a\n", b"body")
+    ONE.public_key().verify(signature, b"a\nbody")
+    assert not fits(OTHER.public_key(), signature, b"a\n", b"body")
+    assert not fits(ONE.public_key(), signature, b"b\n", b"body")
+    assert not fits(ONE.public_key(), signature, b"a\n", b"bodies")
+    assert not fits(ONE.public_key(), signature[:-1], b"a\n", b"body")
+    assert not fits(ONE.public_key(), b"", b"a\n", b"body")
+
+
+def test_exchange_key__one_a_purpose() -> None:
+    reply, masks = exchange_key(ONE, "reply"), exchange_key(ONE, "masks")
+    assert reply.private_bytes_raw() == derive(ONE, "reply")
+    assert public_hex(reply.public_key()) != public_hex(masks.public_key())
+    text = public_hex(reply.public_key())
+    assert exchange_public(text, where="x") == reply.public_key()
+    for wrong in ("", text[:-1], text + "0", text.upper(), f"{text}\n", "g" * 64):
+        with pytest.raises(Invalid, match="x: is no key"):
+            exchange_public(wrong, where="x")
+
+
+def test_seal__opened_by_its_key_in_its_context_alone() -> None:
+    reply = exchange_key(ONE, "reply")
+    closed = seal(reply.public_key(), b"sums", b"context")
+    assert open_sealed(reply, closed, b"context") == b"sums"
+    assert b"sums" not in closed
+    assert closed != seal(reply.public_key(), b"sums", b"context"), "a fresh key each time"
+    for key, raw, context in (
+        (exchange_key(OTHER, "reply"), closed, b"context"),
+        (reply, closed, b"another"),
+        (reply, closed[:-1], b"context"),
+        (reply, closed[:-1] + bytes([closed[-1] ^ 1]), b"context"),
+        (reply, b"", b"context"),
+        (reply, bytes(len(closed)), b"context"),
+    ):
+        with pytest.raises(Invalid, match="cannot be opened"):
+            open_sealed(key, raw, context)
+
+
+def test_seal__is_hpke_as_rfc_9180_has_it() -> None:
+    """Opened step by step as the RFC spells it out, with HMAC, X25519 and ChaCha20Poly1305."""
+    reply = exchange_key(ONE, "reply")
+    closed = seal(reply.public_key(), b"sums", b"context")
+    sent, text = closed[:32], closed[32:]
+    own = reply.public_key().public_bytes_raw()
+
+    def extract(salt: bytes, suite: bytes, label: bytes, ikm: bytes) -> bytes:
+        return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
+
+    def expand(secret: bytes, suite: bytes, label: bytes, info: bytes, length: int) -> bytes:
+        head = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label
+        return hmac.digest(secret, head + info + b"\1", "sha256")[:length]
+
+    kem = b"KEM\x00\x20"
+    secret = reply.exchange(X25519PublicKey.from_public_bytes(sent))
+    shared = expand(extract(b"", kem, b"eae_prk", secret), kem, b"shared_secret", sent + own, 32)
+    suite = b"HPKE\x00\x20\x00\x01\x00\x03"
+    about = b"\0" + extract(b"", suite, b"psk_id_hash", b"")
+    about += extract(b"", suite, b"info_hash", b"context")
+    top = extract(shared, suite, b"secret", b"")
+    key = expand(top, suite, b"key", about, 32)
+    nonce = expand(top, suite, b"base_nonce", about, 12)
+    assert ChaCha20Poly1305(key).decrypt(nonce, text, b"") == b"sums"
+
+
+def test_seal__for_a_point_of_low_order() -> None:
+    with pytest.raises(Invalid, match="nothing can be sealed"):
+        seal(X25519PublicKey.from_public_bytes(bytes(32)), b"sums", b"")

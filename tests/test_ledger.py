@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from eucan_dask import vault
 from eucan_dask.accounts import Budget, exposures
 from eucan_dask.errors import EucanError, Invalid, Refused, Unavailable
-from eucan_dask.families import EVERYTHING, read_span
+from eucan_dask.families import EVERYTHING, Families, Family, Trial, read_span
 from eucan_dask.ledger import Ask, Entry, Ledger
+from eucan_dask.steward import given as ways_given
+from eucan_dask.ways import Way
 
 KEY = b"k" * 32
 PEOPLE = tuple(f"person-{i:03d}" for i in range(100))
@@ -35,6 +38,7 @@ def members(*numbers: int) -> np.ndarray:
 
 
 FIRST = members(*range(50))
+COST = 0.4
 
 
 def question(
@@ -65,10 +69,20 @@ def question(
     )
 
 
-def ask(ledger: Ledger, criteria: np.ndarray, *, run: str = "r", **options: object) -> np.ndarray:
+def ask(
+    ledger: Ledger,
+    criteria: np.ndarray,
+    *,
+    run: str = "r",
+    costs: object = None,
+    **options: object,
+) -> np.ndarray:
     """Ask, be answered, and see whom the answer rests on: (people, cohorts)."""
+    budget = options.get("budget")
     decision = ledger.decide(question(criteria, **options))
-    ledger.record(decision, replace(ENTRY, run=run))
+    if costs is None:
+        costs = [] if budget is None else np.full(decision.used.shape[1], COST)
+    ledger.record(decision, replace(ENTRY, run=run), costs)
     return decision.used
 
 
@@ -161,6 +175,27 @@ def test_decide__three_sets_that_single_somebody_out_are_not_answered(ledger: Le
     np.testing.assert_array_equal(ask(ledger, crafted)[:, 0], a | b)
 
 
+def test_decide__a_chain_of_small_steps_is_not_followed_far(ledger: Ledger) -> None:
+    """Six away by the criteria, six more in the family: the promise is fewer than ten in all."""
+    ask(ledger, FIRST, eligible=~members(*range(6)))
+    with pytest.raises(Refused, match="min_cohort_difference"):
+        ledger.decide(question(members(*range(44))))
+    assert ledger.decide(question(members(*range(47)))).used.sum() == 44
+
+
+def test_decide__two_cohorts_of_the_same_words_are_the_same_people(ledger: Ledger) -> None:
+    used = ask(ledger, np.stack([FIRST, FIRST], axis=1), names=("age < 50", "age < 50"))
+    np.testing.assert_array_equal(used[:, 0], used[:, 1])
+
+
+def test_decide__families_that_never_agree_refuse(ledger: Ledger) -> None:
+    """One knows the first 46, the other the last: neither may be answered on those of both."""
+    ask(ledger, FIRST, eligible=members(*range(46)), summand="f")
+    ask(ledger, FIRST, eligible=members(*range(4, 50)), summand="g")
+    with pytest.raises(Refused, match="min_cohort_difference"):
+        ledger.decide(replace(question(FIRST), summands={"f": "", "g": ""}))
+
+
 def test_decide__the_same_words_are_answered_on_the_same_people(ledger: Ledger) -> None:
     """The data change by a few people: the answer does not; by many: it does."""
     ask(ledger, FIRST, names=("age < 50",))
@@ -192,10 +227,26 @@ def test_decide__nor_what_adds_up_to_them(ledger: Ledger) -> None:
     assert ask(ledger, FIRST | ~FIRST, summand="survival", shape="0, 30, 60").all()
 
 
-def test_decide__small_cohorts_are_neither_compared_nor_recorded(ledger: Ledger) -> None:
-    ask(ledger, members(*range(9)))
-    ask(ledger, members(*range(10)))
-    assert [row["n_individuals"] for row in ledger.summary()] == [10]
+def test_decide__left_out_stays_left_out_with_a_person_more(ledger: Ledger) -> None:
+    """Nine are too few; were ten answered, the tenth would be known to belong to them."""
+    assert ask(ledger, members(*range(9))).sum() == 9  # the gate leaves them out
+    assert not ask(ledger, members(*range(10))).any()
+    assert not ask(ledger, members(*range(15))).any()  # by six from fifteen, by five from ten
+    assert ledger.summary() == []
+    assert ask(ledger, members(*range(40))).sum() == 40
+
+
+def test_decide__few_of_an_answered_cohort_are_answered_as_it_was(ledger: Ledger) -> None:
+    """The other way round: ten were answered, and without one of them it is no other answer."""
+    first = ask(ledger, members(*range(10)))
+    np.testing.assert_array_equal(ask(ledger, members(*range(9))), first)
+    assert ask(ledger, members(*range(20, 29))).sum() == 9  # nobody near was answered
+
+
+def test_record__what_a_rule_refused_is_told_to_nobody_but_remembered(ledger: Ledger) -> None:
+    ledger.record(ledger.decide(question(FIRST)), None)
+    assert ledger.summary() == []
+    np.testing.assert_array_equal(ask(ledger, members(*range(49)))[:, 0], FIRST)
 
 
 def test_decide__fewer_people_than_may_be_told_apart_are_answered_on_nobody(
@@ -266,9 +317,20 @@ def test_decide__leverage_stays_below_its_limit_and_is_that_of_the_memberships(
     assert expected.max() < 1 / 4
 
 
+def test_trial__adds_what_no_verdict_was_given_on(ledger: Ledger) -> None:
+    ask(ledger, FIRST)
+    with ledger.vault.writing() as box:
+        trial = Trial(Families(), len(PEOPLE), 10)
+        trial.accept(box, Family("f"), members(*range(50, 90)))
+        trial.accept(box, Family("f"), members(*range(90)))  # the two together
+        trial.write(box)
+        assert read_span(box, "f", len(PEOPLE)).rank == 2
+    assert ask(ledger, members(*range(90)))[:, 0].sum() == 90
+
+
 # --- exposure ---
 
-VARIANTS = Budget("open", 2.0, 20.0, "frequencies of twenty variants")
+VARIANTS = Budget("open", 2.0, "frequencies of ten variants", told=20.0, floor=10)
 
 
 def held(ledger: Ledger, tier: str = "open") -> np.ndarray:
@@ -276,40 +338,100 @@ def held(ledger: Ledger, tier: str = "open") -> np.ndarray:
         return exposures(box, tier, len(PEOPLE))
 
 
+def other(name: str) -> Budget:
+    return replace(VARIANTS, question=name)
+
+
 def test_record__charges_everybody_the_answer_rests_on(ledger: Ledger) -> None:
     ask(ledger, FIRST, budget=VARIANTS)
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
-    ask(ledger, FIRST, budget=VARIANTS, run="again")  # the same of the same people
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
+    ask(ledger, FIRST, budget=VARIANTS, run="again", costs=[1.0])  # the same of the same people
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
     ask(ledger, FIRST, budget=replace(VARIANTS, tier="registered"))
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 20 / 50, 0))
-    ask(ledger, FIRST, budget=replace(VARIANTS, question="others"))
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 40 / 50, 0))
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST, 0))
+    ask(ledger, FIRST, budget=other("others"), costs=[0.5])
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, COST + 0.5, 0))
 
 
-def test_decide__refuses_what_would_pass_the_cap(ledger: Ledger) -> None:
-    ask(ledger, FIRST, budget=replace(VARIANTS, charged=95.0))
-    more = replace(VARIANTS, charged=6.0, question="others")
+def test_record__a_lower_tier_counts_in_the_higher_ones(ledger: Ledger) -> None:
+    """What anyone was told is known to named people too; not the other way round."""
+    above = replace(VARIANTS, above={"registered": 3.0, "controlled": 9.0})
+    named = replace(VARIANTS, tier="registered", cap=3.0, above={"controlled": 9.0})
+    ask(ledger, FIRST, budget=above, costs=[0.4])
+    ask(ledger, FIRST, budget=replace(named, question="others"), costs=[0.4])
+    found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
+    np.testing.assert_allclose(found, [0.4, 0.8, 0.8])
+    ask(ledger, FIRST, budget=named, costs=[0.4])  # told in the open
+    ask(ledger, FIRST, budget=replace(above, question="others"), costs=[0.4])  # new below
+    found = [held(ledger, tier)[FIRST].max() for tier in ("open", "registered", "controlled")]
+    np.testing.assert_allclose(found, [0.8, 0.8, 0.8])
+
+
+def test_record__a_lower_tier_may_not_pass_a_higher_cap(ledger: Ledger) -> None:
+    named = replace(VARIANTS, tier="registered", cap=2.7, told=0.0, question="theirs")
+    ask(ledger, FIRST, budget=named, costs=[2.0])
+    above = replace(VARIANTS, cap=1.09, told=0.0, above={"registered": 2.7})
+    with pytest.raises(Refused, match="max_exposure"):
+        ask(ledger, FIRST, budget=above, costs=[0.8])
+    ask(ledger, FIRST, budget=above, costs=[0.7])
+    np.testing.assert_allclose(held(ledger, "registered")[FIRST], 2.7)
+
+
+def test_record__adds_the_cohorts_a_person_is_in(ledger: Ledger) -> None:
+    two = np.stack([FIRST, members(*range(20, 80)), members(*range(5))], axis=1)
+    ask(ledger, two, budget=VARIANTS, costs=[0.3, 0.1, 9.0])  # of five people nothing is told
+    np.testing.assert_allclose(held(ledger), two[:, :2] @ [0.3, 0.1])
+
+
+def test_record__refuses_what_would_pass_the_cap(ledger: Ledger) -> None:
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.9])
     with pytest.raises(Refused, match="max_exposure") as caught:
-        ask(ledger, FIRST, budget=more)
+        ask(ledger, FIRST, budget=replace(other("b"), told=0.0), costs=[0.11], asker="a")
     assert not any(ch.isdigit() for ch in str(caught.value))
+    assert ledger.refusals("a") == 1
     half_known = members(*range(25, 75))
     with pytest.raises(Refused, match="max_exposure"):  # 25 of them have spent theirs
-        ask(ledger, half_known, budget=more)
-    ask(ledger, ~FIRST, budget=more)
-    ask(ledger, FIRST, budget=replace(more, charged=5.0))  # just up to it
+        ask(ledger, half_known, budget=replace(other("b"), told=0.0), costs=[0.11])
+    ask(ledger, ~FIRST, budget=other("b"), costs=[0.11])
+    assert len(ledger.summary()) == 2
+    ask(ledger, FIRST, budget=replace(other("b"), told=0.0), costs=[0.1])  # just up to it
     assert held(ledger).max() == pytest.approx(2.0)
 
 
-def test_record__what_was_spent_meanwhile_counts(ledger: Ledger) -> None:
-    two = [
-        ledger.decide(question(FIRST, budget=replace(VARIANTS, charged=60.0, question=name)))
-        for name in ("a", "b")
-    ]
-    ledger.record(two[0], ENTRY)
+def test_decide__refuses_what_passes_the_cap_whatever_is_told(ledger: Ledger) -> None:
+    """Twenty numbers of 50 people cost 20 / 25 at least: half of the people in each group."""
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.2])
+    ledger.decide(question(FIRST, budget=other("b")))
+    ledger.decide(question(FIRST, budget=replace(other("b"), genes=1000.0)))
     with pytest.raises(Refused, match="max_exposure"):
-        ledger.record(two[1], ENTRY)
-    np.testing.assert_allclose(held(ledger), np.where(FIRST, 60 / 50, 0))
+        ledger.decide(question(FIRST, budget=replace(other("b"), told=20.1), asker="a"))
+    assert ledger.refusals("a") == 0
+
+
+def test_decide__after_many_refusals_expects_the_most(ledger: Ledger) -> None:
+    """So that no more can be worked out from them: the answer no longer depends on the data."""
+    ask(ledger, FIRST, budget=VARIANTS, costs=[1.0])
+    for _ in range(2):
+        with pytest.raises(Refused):
+            ask(ledger, FIRST, budget=other("b"), costs=[1.1], asker="a", max_refusals=2)
+    ten, few = replace(other("b"), told=10.1), replace(other("b"), told=9.9)  # over 10 people
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.decide(question(FIRST, budget=ten, asker="a", max_refusals=2))
+    ledger.decide(question(FIRST, budget=few, asker="a", max_refusals=2))
+    ledger.decide(question(FIRST, budget=VARIANTS, asker="a", max_refusals=2))  # paid
+    ledger.decide(question(FIRST, budget=ten, asker="b", max_refusals=2))
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.decide(
+            question(FIRST, budget=replace(few, genes=6.0), asker="a", max_refusals=2)
+        )  # 6 over 50 more
+
+
+def test_record__what_was_spent_meanwhile_counts(ledger: Ledger) -> None:
+    two = [ledger.decide(question(FIRST, budget=other(name))) for name in ("a", "b")]
+    ledger.record(two[0], ENTRY, [1.3])
+    with pytest.raises(Refused, match="max_exposure"):
+        ledger.record(two[1], ENTRY, [1.3])
+    np.testing.assert_allclose(held(ledger), np.where(FIRST, 1.3, 0))
 
 
 # --- withdrawal ---
@@ -411,16 +533,72 @@ def test_decide__the_choice_of_companions_depends_on_the_key(tmp_path: Path) -> 
 # --- rosters, masks, requests ---
 
 
-def test_open_roster__one_for_each_summand_or_three_sites_apart(ledger: Ledger) -> None:
+def test_open_roster__one_for_each_summand(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.open_roster(["f", "g"], ("a", "b", "c", "d"))
-    for other in (("a", "b", "c"), ("a", "b", "c", "d", "e"), ("a", "b", "c", "e")):
-        with pytest.raises(Refused, match="one_roster"):
+    for other in (("a", "b", "c"), ("a", "b", "c", "d", "e"), ("a", "e", "f", "g")):
+        with pytest.raises(Refused, match="one_roster; ask a, b, c, d, as before"):
             ledger.open_roster(["f"], other)
     with pytest.raises(Refused, match="one_roster"):
         ledger.open_roster(["h", "g"], ("a", "b", "c"))
     ledger.open_roster(["h"], ("a", "b", "c"))  # the refusal before recorded nothing of h
-    ledger.open_roster(["f"], ("a", "e", "f", "g"))
+
+
+def test_open_roster__three_that_differ_by_many_would_give_one_site(ledger: Ledger) -> None:
+    """Why rosters that differ by three sites are no better than those that differ by one."""
+    sums = {site: int(n) for site, n in zip("1234567", 10 ** np.arange(7), strict=True)}
+    rosters = ("1234", "4567", "123567")
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert len(set(rosters[one]) ^ set(rosters[other])) >= 3
+    first, second, third = (sum(sums[site] for site in roster) for roster in rosters)
+    assert first + second - third == 2 * sums["4"]
+    ledger.open_roster(["f"], rosters[0])  # as site 4, which is in two of them
+    with pytest.raises(Refused, match="one_roster"):
+        ledger.open_roster(["f"], rosters[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [*itertools.permutations(("none", "trusted", "masked"), 2)]
+)
+def test_way__sums_are_given_in_one(ledger: Ledger, first: str, then: str) -> None:
+    """A masked total less what the others gave on their own is the last site's."""
+    sites = ("a", "b", "c")
+    ask(ledger, FIRST, way=Way.of(first, sites))
+    if first == "masked":
+        ledger.open_roster(["f"], sites)
+    ask(ledger, FIRST, way=Way.of(first, sites))
+    with pytest.raises(Refused, match=f'one_roster; ask with aggregator = "{first}"'):
+        ask(ledger, FIRST, way=Way.of(then, sites))
+    if then == "masked":
+        with pytest.raises(Refused, match="one_roster"):
+            ledger.open_roster(["f"], sites)
+    ask(ledger, FIRST, summand="g", way=Way.of(then, sites))
+    ask(ledger, FIRST)  # public: nothing is remembered, and nothing compared
+
+
+def test_way__of_masked_answers_that_nobody_opened_is_none(ledger: Ledger) -> None:
+    ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
+    ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c")))  # one dropped out
+    ledger.open_roster(["f"], ("a", "b", "c"))
+    with pytest.raises(Refused, match="one_roster; ask a, b, c, as before"):
+        ask(ledger, FIRST, way=Way.of("masked", ("a", "b", "c", "d")))
+
+
+def test_way__of_an_answer_given_meanwhile_counts(ledger: Ledger) -> None:
+    decision = ledger.decide(question(FIRST, way=Way.of("none", ())))
+    ledger.open_roster(["f"], ("a", "b", "c"))
+    with pytest.raises(Refused, match="one_roster"):
+        ledger.record(decision, ENTRY)
+    assert ledger.summary() == []
+
+
+def test_forget_roster__is_for_the_steward(ledger: Ledger) -> None:
+    ledger.open_roster(["f", "g"], ("a", "b", "c"))
+    assert ledger.forget_roster("f")
+    assert not ledger.forget_roster("f")
+    ask(ledger, FIRST, way=Way.of("none", ()))
+    rows = [(row["summand"], row["aggregator"], row["sites"]) for row in ways_given(ledger)]
+    assert rows == [("f", "none", ""), ("g", "masked", "a, b, c")]
 
 
 def test_one_payload__one_mask_covers_one(ledger: Ledger) -> None:
@@ -658,9 +836,9 @@ def _die_at(path: Path, number: int) -> None:
 
     ledger = Ledger(path, KEY)
     two = np.stack([members(*range(50, 80)), members(*range(20, 70))], axis=1)
-    decision = ledger.decide(question(two, budget=VARIANTS))
+    decision = ledger.decide(question(two, budget=replace(VARIANTS, told=10.0)))
     vault.Box._sealed = sealed  # in the child alone
-    ledger.record(decision, replace(ENTRY, run="killed"))
+    ledger.record(decision, replace(ENTRY, run="killed"), [COST, COST])
 
 
 @pytest.mark.parametrize("number", [*range(1, 24, 2), 100])

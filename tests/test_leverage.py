@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eucan_dask.leverage import Span, decide
+from eucan_dask.leverage import Span, decide, near
 
 
 def grown(columns: list[np.ndarray], n: int, *, least: int | None = None) -> Span:
@@ -173,3 +173,24 @@ def test_decide__what_float64_cannot_tell_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("eucan_dask.leverage.UNCLEAR", 2.0)
     span = grown([np.arange(40) < 20], 40)
     assert decide(span, np.arange(40) >= 20, least=10).kind == "refused"
+
+
+def test_near__candidates_are_fewer_than_k_people_away() -> None:
+    """By brute force over everything 0/1 that the projection rounds to, the columns and nobody."""
+    rng, odd, nobody = np.random.default_rng(0), 0, 0
+    for _ in range(600):
+        n, least = 40, 4
+        span = grown(random_columns(rng, n, 6), n, least=least)
+        column = rng.random(n) < rng.choice([0.05, 0.5, 0.9])
+        seen = span.project(column)
+        rounded = np.rint(column - seen.residual)
+        expected = [span.members(j) for j in range(span.rank)] + [np.zeros(n, bool)]
+        if set(np.unique(rounded)) <= {0, 1}:
+            expected.append(rounded.astype(bool))
+        else:
+            odd += 1
+        close = {m.tobytes() for m in expected if (m ^ column).sum() < least}
+        assert {m.tobytes() for m in near(span, seen, least)} == close
+        nobody += np.zeros(n, bool).tobytes() in close
+    assert odd
+    assert nobody

@@ -128,8 +128,10 @@ def test_read__a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
         ("limits", "min_grid_days", float("nan"), "min_grid_days"),  # every grid would do
         ("limits", "min_grid_days", -1, "min_grid_days"),
         ("limits", "max_bytes", -1, "max_bytes"),
+        ("tiers", "association", "registered", "tells traits"),
         ("allow", "tiers", ["opn"], "did you mean 'open'"),
         ("allow", "aggregators", ["nobody"], "unknown value"),
+        ("allow", "controlled_aggregators", ["nobody"], "unknown value"),
         ("allow", "tiers", [3], "wrong type"),
         ("tiers", "model", "opened", "did you mean 'open'"),
     ],

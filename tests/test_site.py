@@ -12,22 +12,24 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from eucan_dask import message
 from eucan_dask.admission import allowed
-from eucan_dask import wire
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.logistic_regression import LogisticRegression
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
+from eucan_dask.analysis_set import analysis_set
 from eucan_dask.clusters import Cluster
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused, Unavailable
 from eucan_dask.init import init_site
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Release
+from eucan_dask.policy import Policy
+from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import Request, Roster
-from eucan_dask.analysis_set import analysis_set
 from eucan_dask.site import Site
 from eucan_dask.store.edit import withdraw
 from eucan_dask.terms import Term
@@ -36,9 +38,11 @@ from eucan_dask.versions import code_digest
 from tests.asking import admit, encoded, put
 from tests.simulated import edit, make_site, make_store
 
+RECOMMENDED = "eucan_dask/policies/recommended.toml"
 SEX = CohortSummary(fields=(SummaryField(field="sex", levels=("female", "male")),))
 COX = CoxRegression(terms=(Term(field="age_at_diagnosis"),))
 GRID = Panel(times=tuple(float(t) for t in range(0, 3600, 90)))
+POOL = pool_of(Policy.read(Path(__file__).parents[1] / RECOMMENDED).thresholds)
 N = 200
 RUNS = itertools.count()  # one run stands for one question
 
@@ -108,8 +112,7 @@ def rule(site: Site | Path, request: Request) -> str:
         ({}, {"purpose": "DUO:0000011"}, "allow.purposes"),
         ({"tiers": '["registered"]'}, {}, "allow.tiers"),
         ({"aggregators": '["masked"]'}, {}, "allow.aggregators"),
-        ({}, {"roster": Roster(("a",), "masked")}, "aggregator"),
-        ({}, {"roster": Roster(("a",), "trusted")}, "aggregator"),
+        ({}, {"roster": Roster(("a",), "trusted"), "pool": POOL}, "released"),
         ({"counts": '"registered"'}, {}, "tiers"),
         ({"counts": '"registered"'}, {"tier": "registered"}, "released"),
         ({"counts": '"registered"'}, {"tier": "controlled"}, "released"),
@@ -173,7 +176,7 @@ def test_answer__a_wrong_question_is_invalid_not_refused(directory: Path) -> Non
 
 
 def test_answer__what_is_no_request_is_invalid(directory: Path) -> None:
-    for raw in (b"", b"x" * 100, wire.MAGIC):
+    for raw in (b"", b"x" * 100, message.MAGIC):
         with pytest.raises(Invalid):
             Site(directory).answer(raw)
 
@@ -228,7 +231,7 @@ def test_hello__tells_names_and_versions_and_no_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("format = 1", "format = 3", "unknown format"),
+        ("format = 2", "format = 3", "unknown format"),
         ('name = "a"', 'nam = "a"', "did you mean 'name'"),
         ('name = "a"', "name = 3", "wrong type"),
         ('policy = "policy.toml"', 'policy = "none.toml"', "cannot be read"),
@@ -300,7 +303,7 @@ def test_answer__refusals_are_counted_and_end_new_cohorts(directory: Path) -> No
     men = (Cohort.of("men", {"field": "sex", "equals": "male"}),)
     assert rule(site, asked(cohorts=men)) == "max_refusals"
     assert rule(site, asked()) == "released"  # known people still are
-    assert site.ledger.clear_refusals("")
+    assert site.ledger.clear_refusals(site.parties.askers[0].name)
     assert rule(site, asked(cohorts=men)) == "released"
 
 

@@ -114,9 +114,9 @@ def test_combine__a_count_that_cannot_be(crafted: int) -> None:
     """Four of 2^62 would add up to nobody, which may be shown."""
     with pytest.raises(Invalid, match="a count cannot be"):
         total(release("a", n=100, x=30), release("b", n=crafted, x=10))
+    sums = release("b", n=100, x=crafted).arrays
+    wide = {n: np.zeros(s, d) for n, (s, d) in leaving(FREQUENCY, COORDS, "masked").items()}
     with pytest.raises(Invalid, match="a count cannot be"):
-        sums = release("b", n=100, x=crafted).arrays
-        wide = {n: np.zeros(s, d) for n, (s, d) in leaving(FREQUENCY, COORDS, "masked").items()}
         from_sums(FREQUENCY, COORDS, {**wide, **sums}, 3)
 
 

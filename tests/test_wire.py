@@ -21,9 +21,13 @@ from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused
-from eucan_dask.keys import public_hex
+from eucan_dask.keys import exchange_key, public_hex, seal
+from eucan_dask.leaving import leaving
+from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Finding, Hidden, Partial, Release
+from eucan_dask.policy import Thresholds
+from eucan_dask.pool_thresholds import pool_of
 from eucan_dask.request import Request, Roster
 from eucan_dask.terms import Term
 
@@ -206,7 +210,7 @@ def test_release__comes_back_as_it_was(data: st.DataObject) -> None:
     finite = st.floats(allow_nan=False, allow_infinity=False)
     counts = st.integers(0, 2**62)
     arrays: dict[str, np.ndarray] = {}
-    for spec in Survival.yields:
+    for spec in (spec for spec in Survival.yields if spec.leaves):
         shape = spec.shape(asked.coords)
         size = int(np.prod(shape))
         values = data.draw(
@@ -667,6 +671,76 @@ def test_decode__a_lie_about_size_allocates_nothing() -> None:
     assert peak(lambda: decode_request(claim)) < 2**20
 
 
+BOMBS = {
+    "deep": b"[" * (2**23 - 9),
+    "empty lists": b'{"a":[' + b"[]," * (2**21) + b"[]]}",
+    "empty tables": b'{"a":[' + b"{}," * (2**21) + b"{}]}",
+    "tables of tables": b'{"a":[' + b'{"b":{}},' * 2**19 + b"{}]}",
+    "words": b'{"a":[' + b'"ab",' * 2**20 + b'""]}',
+    "numbers": b'{"a":[' + b"999," * 2**21 + b"0]}",
+    "keys": b"{" + b",".join(b'"%d":0' % n for n in range(2**19)) + b"}",
+    "one number": b'{"a":' + b"9" * 2**22 + b"}",
+    "escapes": b'{"a":"' + b"\\u0041" * 2**20 + b'"}',
+    "spaces": b"{" + b" " * (2**23 - 9) + b"}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(BOMBS))
+def test_decode__a_header_that_would_grow_is_refused_unread(name: str) -> None:
+    """A few bytes of JSON can take a hundred of memory: brackets, words, numbers."""
+    body = as_message(BOMBS[name])
+    asked, answer = by_asker(body), signed(body)
+    assert peak(lambda: decode_request(asked)) < 6 * len(body)
+    assert peak(lambda: received(answer)) < 4 * len(body)
+    assert peak(lambda: message.shortfall(body, tail=0)) < 6 * len(body)
+
+
+def test_decode__numbers_of_many_digits() -> None:
+    """Python reads integers of any length; a float of them would overflow."""
+    text = json.dumps(unpacked(sent()[: -wire.RELEASE_TAIL])[0])
+    for old, new in (
+        ('"threshold": 10.0', f'"threshold": {10**400}'),
+        ('"n_tasks": 1', f'"n_tasks": {10**30}'),
+        ('"seconds": 1', f'"seconds": {10**400}'),
+        ('"seconds": 1', '"seconds": -1'),
+        ('"n_tasks": 1', '"n_tasks": -1'),
+        ('"n_tasks": 1', f'"n_tasks": {2**53}'),
+        ('"n_hidden": 1', '"n_hidden": -1'),
+        ('"threshold": 10.0', '"threshold": -1'),
+        ('"round": 0', f'"round": {10**400}'),
+    ):
+        assert old in text, old
+        data = unpacked(sent()[: -wire.RELEASE_TAIL])[1]
+        with pytest.raises(Invalid):
+            received(signed(as_message(text.replace(old, new).encode(), data)))
+
+
+def test_decode_request__counts_of_fewer_than_nobody() -> None:
+    asked = fit(1)
+    totals = {n: np.array(v) for n, v in asked.history[0].items()}
+    totals["n_event"] = np.full_like(totals["n_event"], -1)
+    with pytest.raises(Invalid, match="negative"):
+        decode_request(encode_request(dataclasses.replace(asked, history=(totals,))))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "0/../x", "a\x00b"])
+def test_decode__names_that_look_like_paths_are_names(name: str) -> None:
+    """No name in a message is ever a path: an undeclared one is refused like any other."""
+    with pytest.raises(Invalid, match="other arrays"):
+        received(sent(arrays={**release().arrays, name: np.zeros(1)}))
+    with pytest.raises(Invalid, match="not in the roster"):
+        received(sent(site=name))
+    header, data = unpacked(body_of(fit(1)))
+    header["arrays"][0][0] = f"0/{name}"
+    with pytest.raises(Invalid, match="lacks totals"):
+        decode_body(as_message(header, data))
+
+
+def test_decode_request__no_larger_than_a_question_can_be() -> None:
+    raw = bytes(wire.MAX_REQUEST + 1)
+    assert peak(lambda: decode_request(raw)) < 2**16
+
+
 def test_decode__arrays_are_views_of_the_message() -> None:
     back = received(sent())
     assert all(not values.flags.owndata for values in back.arrays.values())
@@ -725,3 +799,233 @@ def test_read_header__tells_whom_a_message_is_for() -> None:
 def test_request_digest__differs_for_every_round() -> None:
     digests = {wire.request_digest(encode_request(fit(n))) for n in range(4)}
     assert len(digests) == 4
+
+
+# --- bound to the bytes that were sent ---
+
+
+def answer_to(asked: Request, **changes: Any) -> bytes:
+    """A whole answer of site "a" to a request of two rounds' fit or of the summary."""
+    shapes = {s.name: (s.shape(asked.coords), s.dtype) for s in asked.analysis.yields}
+    out = Release(
+        "a",
+        asked.run,
+        asked.round,
+        asked.analysis.name,
+        "released",
+        arrays={
+            **{s.name: np.zeros(*shapes[s.name]) for s in asked.analysis.yields if s.kind in TOLD},
+            **{
+                f"{r.name}_hidden": np.zeros([len(asked.coords[d]) for d in r.dims], np.uint8)
+                for r in asked.analysis.records
+            },
+        },
+    )
+    return encode_release(dataclasses.replace(out, **changes), asked)
+
+
+TOLD = ("count", "sum")
+
+
+def test_decode_release__is_bound_to_the_bytes_asked() -> None:
+    """Replays, reorderings, other runs, rounds, rosters, histories and askers: all refused."""
+    asked = fit(2)
+    received(answer_to(asked), asked)
+    other_history = tuple({n: v + 1 for n, v in t.items()} for t in asked.history)
+    others = {
+        "another run": dataclasses.replace(asked, run="abd"),
+        "another round": fit(1),
+        "another roster": dataclasses.replace(asked, roster=Roster(("a", "b", "c"))),
+        "another history": dataclasses.replace(asked, history=other_history),
+        "another purpose": dataclasses.replace(asked, purpose="DUO:0000042"),
+        "rounds in another order": dataclasses.replace(asked, history=asked.history[::-1]),
+    }
+    for what, other in others.items():
+        replay = answer_to(other, run=asked.run, round=asked.round)
+        with pytest.raises(Invalid, match="other bytes"):
+            received(replay, asked)
+        assert digest_of(other) != digest_of(asked), what
+    by_another = wire.request_digest(encode_request(asked, OTHER))
+    with pytest.raises(Invalid, match="other bytes"):
+        received(answer_to(asked), asked, digest=by_another)
+
+
+def test_decode_release__without_a_digest_is_none() -> None:
+    def forget(header: dict[str, Any]) -> None:
+        del header["header"]["request"]
+
+    bare = altered(sent()[: -wire.RELEASE_TAIL], forget)
+    with pytest.raises(Invalid, match="other bytes"):
+        received(signed(bare))
+
+
+def test_decode_release__a_refusal_to_a_stranger_names_nothing() -> None:
+    refusal = release(status="refused", arrays={}, run="", round=0, analysis="")
+    back = received(encode_release(refusal))
+    assert (back.run, back.analysis, back.status) == ("", "", "refused")
+    with pytest.raises(Invalid, match="answers another question"):
+        received(encode_release(release(run="", round=0, analysis="")))
+    with pytest.raises(Invalid, match="other bytes"):
+        received(encode_release(refusal, request(run="x")))
+
+
+def test_sign__one_key_signs_nothing_that_passes_for_something_else() -> None:
+    """The same key may ask, answer and say hello: no signature serves for another purpose."""
+    body = body_of(request()) + ASKER.public_key().public_bytes_raw()
+    for purpose in (b"", wire.RELEASE, b"eucan-dask hello\n", b"eucan-dask mask key\n"):
+        with pytest.raises(Refused, match="asker"):
+            decode_request(body + ASKER.sign(purpose + body))
+    body = sent()[: -wire.RELEASE_TAIL]
+    for purpose in (b"", wire.REQUEST, b"eucan-dask hello\n", b"eucan-dask mask key\n"):
+        with pytest.raises(Invalid, match="signature"):
+            received(body + KEY.sign(purpose + body))
+
+
+def test_decode_request__reads_nothing_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message, "unpack", None)
+    with pytest.raises(Refused, match="rule asker; ask the steward to admit this key"):
+        wire.decode_request(encode_request(request()), [])
+    with pytest.raises(Refused):
+        decode_request(encode_request(request(), OTHER))
+
+
+# --- sealed for a processor ---
+
+
+def trusted() -> Request:
+    pool = pool_of(Thresholds(10, 10, 10, 10, 10, 10, 0.1, 10, 0.9, 10, 1, True))  # noqa: FBT003
+    reply = public_hex(exchange_key(ASKER, "reply").public_key())
+    return request(roster=Roster(("a", "b"), "trusted"), pool=pool, reply_key=reply)
+
+
+def sealed(**changes: Any) -> bytes:
+    return encode_release(for_pool(**changes), trusted())
+
+
+def for_pool(**changes: Any) -> Release:
+    """The release, with what the pool is judged by."""
+    whole = leaving(SUMMARY, trusted().coords, "trusted")
+    arrays = {name: np.zeros(*about) for name, about in whole.items()} | dict(release().arrays)
+    return dataclasses.replace(release(), **{"arrays": arrays, **changes})
+
+
+def test_sealed__only_the_asker_reads_it() -> None:
+    raw = sealed()
+    back = received(raw, trusted())
+    np.testing.assert_array_equal(back.arrays["level_n_individuals"], [[20, 10, 0]])
+    assert back.findings == release().findings
+    assert back.header == {**release().header, "request": digest_of(trusted())}
+    header = message.read_header(raw)
+    assert header["status"] == "released"
+    assert header["header"] == {"request": digest_of(trusted())}
+    assert header["findings"] == []
+    assert [entry[0] for entry in header["arrays"]] == ["sealed"]
+    assert np.array([20, 10, 0]).tobytes() not in raw
+    assert b"small" not in raw
+    assert b"f" * 12 not in raw
+    for own in (OTHER, KEY, None):
+        with pytest.raises(Invalid, match="open"):
+            received(raw, trusted(), own=own)
+
+
+def test_sealed__good_for_one_request_and_one_site() -> None:
+    raw = sealed()
+    header, data = unpacked(raw[: -wire.RELEASE_TAIL])
+    with pytest.raises(Invalid, match="cannot be opened"):
+        received(signed(as_message({**header, "site": "b"}, data)), trusted())
+    later = dataclasses.replace(trusted(), run="later")
+    header = {**header, "run": "later", "header": {"request": digest_of(later)}}
+    with pytest.raises(Invalid, match="cannot be opened"):
+        received(signed(as_message(header, data)), later)
+
+
+def test_sealed__open_sums_are_not_taken_in_its_place() -> None:
+    """Whoever strips the seal, or seals what nobody asked to be sealed, is refused."""
+    bare = wire.encode_release(release(), KEY, digest=digest_of(trusted()), request=request())
+    with pytest.raises(Invalid, match="is not sealed"):
+        received(bare, trusted())
+    header, data = unpacked(sealed()[: -wire.RELEASE_TAIL])
+    header["header"] = {"request": digest_of()}
+    with pytest.raises(Invalid, match="other arrays"):
+        received(signed(as_message(header, data)))
+
+
+def test_sealed__refusals_are_read_by_the_steward_too() -> None:
+    refusal = sealed(status="refused", arrays={})
+    assert message.read_header(refusal)["findings"][0]["rule"] == "min_cell"
+    assert received(refusal, trusted()).status == "refused"
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[:-1], lambda d: d[:20], lambda d: b"", lambda d: bytes(len(d))]
+)
+def test_sealed__damaged_inside(damage: Callable[[bytes], bytes]) -> None:
+    header, data = unpacked(sealed()[: -wire.RELEASE_TAIL])
+    held = damage(data)
+    header["arrays"] = [["sealed", "|u1", [len(held)]]]
+    with pytest.raises(Invalid, match="cannot be opened"):
+        received(signed(as_message(header, held)), trusted())
+
+
+def test_sealed__nonsense_inside() -> None:
+    """The seal proves nothing of what is in it: it is checked like an open release."""
+    header, _ = unpacked(sealed()[: -wire.RELEASE_TAIL])
+    public = exchange_key(ASKER, "reply").public_key()
+    context = wire.SEALED + digest_of(trusted()).encode() + b"\na"
+    for inner in (
+        b"",
+        as_message(b"[]"),
+        as_message({"findings": [], "header": {}, "status": "refused", "arrays": []}),
+        as_message({"findings": [], "header": {"request": digest_of()}, "arrays": []}),
+        as_message({"findings": 1, "header": {}, "arrays": []}),
+        message.PREFIX.pack(message.MAGIC, 2**31),
+    ):
+        data = seal(public, inner, context)
+        header["arrays"] = [["sealed", "|u1", [len(data)]]]
+        with pytest.raises(Invalid):
+            received(signed(as_message(header, data)), trusted())
+
+
+# --- what comes with an aggregator ---
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pool": {"min_cell": 10}},
+        {"mask_keys": {"a": ["0" * 64, "0" * 128], "b": ["0" * 64, "0" * 128]}},
+        {"aggregator": "trusted"},
+        {"aggregator": "masked"},
+        {"pool": 3},
+        {"mask_keys": []},
+        {"reply_key": ""},
+        {"reply_key": "0" * 63},
+        {"reply_key": "G" * 64},
+        {"reply_key": 3},
+    ],
+    ids=str,
+)
+def test_decode_request__what_does_not_go_with_its_aggregator(changes: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        decode_body(asked_with(**changes))
+
+
+def test_decode_request__masked_with_exactly_the_roster_s_keys() -> None:
+    keys = {n: sign_mask_key(KEY, n) for n in ("a", "b")}
+    asked = dataclasses.replace(trusted(), roster=Roster(("a", "b"), "masked"), mask_keys=keys)
+    back = decode_request(encode_request(asked))
+    assert back.mask_keys == keys
+    assert back.pool == asked.pool
+    for table in ({}, {"a": keys["a"]}, {**keys, "c": keys["a"]}):
+        wrong = dataclasses.replace(asked, mask_keys=table)
+        with pytest.raises(Invalid, match="not those of the roster"):
+            decode_request(encode_request(wrong))
+    others = dataclasses.replace(asked, mask_keys=dict.fromkeys("ab", keys["a"]))
+    assert digest_of(others) != digest_of(asked)
+
+
+def test_question__does_not_depend_on_who_asks() -> None:
+    one = decode_request(encode_request(request()))
+    assert one.question == request().question
+    assert one.reply_key != ""
+    assert dataclasses.replace(one, reply_key="1" * 64, asker="2" * 64).question == one.question

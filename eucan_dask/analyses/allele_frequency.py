@@ -88,6 +88,7 @@ class AlleleFrequency(Analysis):
             "count",
             within="variant_allele_number",
             doc="copies of ALT",
+            copies=2,
         ),
         PartialSpec(
             "variant_genotype_count",

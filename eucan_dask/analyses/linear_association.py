@@ -156,7 +156,7 @@ class LinearAssociation(IterativeAnalysis):
         return ("sample_genotype", *needs((*self.traits, *self.terms)))
 
     def summands(self, panel: Panel) -> dict[str, str]:
-        names = (*(f"trait:{t}" for t in self.trait_labels), *(f"term:{t}" for t in self.labels))
+        names = (*(f"trait:{t}" for t in self.trait_labels), *(t.summand for t in self.terms))
         return {"genotypes": "", **dict.fromkeys(names, "")}
 
     def n_parameters(self, panel: Panel) -> int:

@@ -23,6 +23,9 @@ def add(verbs: Any) -> None:
     ledger.add_argument(
         "--clear-refusals", metavar="ASKER", help="let somebody ask about new cohorts again"
     )
+    ledger.add_argument(
+        "--forget-roster", metavar="SUMMAND", help="let sums be given in another way"
+    )
     ledger.set_defaults(run=_ledger)
 
 
@@ -39,6 +42,9 @@ def _ledger(arguments: argparse.Namespace) -> None:
             print(f"cleared the refusals of {_shown(name)}")
         else:
             print(f"no refusals of {_shown(name)}")
+        return
+    if arguments.forget_roster is not None:
+        _forget(ledger, arguments.forget_roster)
         return
     if arguments.person is not None:
         rows, held = steward.about_person(ledger, arguments.person)
@@ -61,7 +67,16 @@ def _ledger(arguments: argparse.Namespace) -> None:
         steward.refusals(ledger, policy),
         ("asker", "refusals", "limit"),
     )
-    _table("masked sums opened", steward.rosters(ledger), ("summand", "sites"))
+    _table("how sums are given", steward.given(ledger), ("summand", "aggregator", "sites"))
+
+
+def _forget(ledger: Any, summand: str) -> None:
+    if not ledger.forget_roster(summand):
+        print(f"{summand} was not given in any way")
+        return
+    print(f"forgot how {summand} was given: the next answer decides anew, and with which sites")
+    print("warning: what was given before is still out there. Subtracted from what is given next,")
+    print("it may show the sums of a single site: this one, or another. Tell the other stewards.")
 
 
 def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:

@@ -53,6 +53,9 @@ def _add_admit(verbs: Any) -> None:
     admit.add_argument(
         "--aggregators", default="none", metavar="LIST", help="for an asker: none,trusted,masked"
     )
+    admit.add_argument(
+        "--tiers", default="open", metavar="LIST", help="for an asker: open,registered,controlled"
+    )
     admit.set_defaults(run=_admit)
 
 
@@ -82,7 +85,8 @@ def _admit(arguments: argparse.Namespace) -> None:
 
     name, key = arguments.asker or arguments.peer, arguments.key
     if arguments.asker is not None:
-        admit_asker(arguments.directory, name, key, arguments.aggregators.split(","))
+        aggregators, tiers = arguments.aggregators.split(","), arguments.tiers.split(",")
+        admit_asker(arguments.directory, name, key, aggregators, tiers=tiers)
     else:
         admit_peer(arguments.directory, name, key)
     print(f"admitted; fingerprint of {name}: {fingerprint(read_public(key))}")

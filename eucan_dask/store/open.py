@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ class Store:
         """What may be told of the store before any question: names, never data.
 
         Of a personal store an open category keeps its values to itself, and where every gene was
-        assayed no gene is listed: which genes happen to be mutated is data. Of genotypes the ranges
-        are told and how many variants lie in each: which ones is data.
+        assayed no gene is listed: which genes happen to be mutated is data. Of genotypes are told
+        the contigs, and about how many variants and samples there are: a private variant, or
+        somebody who withdrew, would change an exact number.
         """
         personal = self.manifest.data_class == "personal"
         columns = {n: a for n, a in self._clinical().items() if n not in OWN}
@@ -146,15 +148,18 @@ class Store:
             "freeze": self.manifest.digest,
             "fields": fields,
             **self._genes(personal=personal),
-            "variants": self._variants(),
+            "variants": self._variants(personal=personal),
         }
 
-    def _variants(self) -> dict[str, Any]:
+    def _variants(self, *, personal: bool) -> dict[str, Any]:
         shards = self.manifest.variants
+        n_genotyped = shards[0].n_samples if shards else 0
+        n_variants = sum(shard.n_variants for shard in shards)
         return {
             "reference_checked": self.manifest.reference_checked,
-            "n_genotyped": shards[0].n_samples if shards else 0,
-            "ranges": variant_ranges(shards),
+            "n_genotyped": -(-n_genotyped // 10) * 10 if personal else n_genotyped,
+            "n_variants": _about(n_variants) if personal else n_variants,
+            "contigs": [held["contig"] for held in variant_ranges(shards)],
         }
 
     def _genes(self, *, personal: bool) -> dict[str, Any]:
@@ -188,3 +193,9 @@ def open_store(path: Path | str, *, freeze: str | None = None) -> Store:
     if freeze is not None and freeze not in freezes(store):
         raise unknown("freeze", freeze, freezes(store), where=store)
     return Store(store, head, read_manifest(store, freeze or head.freeze))
+
+
+def _about(n: int) -> int:
+    """The nearest of 0, 1, 2, 5, 10, 20, 50, ... by ratio."""
+    steps = (m * 10**e for e in range(len(str(n))) for m in (1, 2, 5, 10))
+    return min(steps, key=lambda step: abs(log(step / n))) if n else 0

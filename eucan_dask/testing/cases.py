@@ -117,6 +117,7 @@ def policy(limits: Thresholds) -> Policy:
         purposes=("DUO:0000006",),
         tiers=("open",),
         aggregators=("none",),
+        controlled_aggregators=("none",),
         kind_tier=tuple((kind, "open") for kind in KINDS),
         public=limits.min_cell == 0,
     )

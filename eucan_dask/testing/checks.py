@@ -72,10 +72,9 @@ def check_lazy(case: Example, some: People, rng: np.random.Generator) -> None:
 
 
 def check_federated_equals_pooled(case: Example, some: People, rng: np.random.Generator) -> None:
-    """Any split over sites, an empty one among them, gives the pooled answer.
+    """Any split over sites, an empty one among them, gives the answer of one site with everybody.
 
-    The pooled answer is that of one site which holds everybody and, where the analysis is
-    stratified by site, knows each person's site as a field.
+    Where the analysis is stratified by site, that one knows each person's site as a field.
     """
     n_sites = int(rng.integers(1, 5))
     of = rng.integers(0, n_sites, size=_n(some))
@@ -186,14 +185,14 @@ def check_gate(case: Example, some: People, rng: np.random.Generator) -> None:
     except Refused:
         return
     specs = {spec.name: spec for spec in case.analysis.yields}
+    kept = {spec.name for spec in specs.values() if not spec.leaves}
     for release in releases:
-        assert not {s.name for s in specs.values() if not s.leaves} & set(release.arrays)
+        assert not kept & set(release.arrays)
         for record in case.analysis.records:
             hidden = release.arrays[f"{record.name}_hidden"]
             for name in record.variables:
-                labels = (
-                    {record.partition: case.coords[record.partition]} if record.partition else {}
-                )
+                along = record.partition
+                labels = {along: case.coords[along]} if along else {}
                 assert_safe(
                     specs[name], record.dims, hidden, release.arrays, least, labels, zeros=zeros
                 )
@@ -257,9 +256,8 @@ def check_wire(case: Example, some: People, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(back.arrays[name], values)
     asked = wire.decode_request(question, [public_hex(key.public_key())])
     assert asked.question == request.question
-    partial = Partial(xr.Dataset())
     try:
-        wire.encode_release(partial, key, digest=digest)  # type: ignore[arg-type]
+        wire.encode_release(Partial(xr.Dataset()), key, digest=digest)  # type: ignore[arg-type]
     except Invalid:
         return
     raise AssertionError("a Partial was encoded")

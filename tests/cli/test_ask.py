@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 
 from eucan_dask.clusters import Cluster
+from eucan_dask.exposure import genes, numbers
+from eucan_dask.job import read_job
 from eucan_dask.registry import registry
-from eucan_dask.rules import rule_names
+from eucan_dask.rules import ON_POOL, at_site
 from eucan_dask.site import Site
+from eucan_dask.structural import STRUCTURAL
 from tests.cli.commands import CENTRES, JOBS, Cli, console, refusal, tree
 
 HEAD = """
@@ -158,8 +161,14 @@ def test_explain__computes_nothing(
     kind = registry()[path.stem]
     for spec in kind.yields:
         assert (f"leaves: {spec.name} " in answer.out) == spec.leaves, spec.name
-    for word in (*rule_names(), *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
+        assert (f"tested: {spec.name} " in answer.out) == (not spec.leaves), spec.name
+    rules = [rule.__name__ for rule in (*STRUCTURAL, *at_site("none"), *ON_POOL)]
+    for word in (*rules, *CENTRES, "purpose DUO:0000006", "bytes", kind.name):
         assert word in answer.out
+    (question,) = read_job(path).questions
+    asked = question.analysis, question.panel
+    assert ("for each variant and cohort: from" in answer.out) == bool(numbers(*asked))
+    assert ("people assayed" in answer.out) == bool(genes(*asked))
 
 
 def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> None:
@@ -168,7 +177,8 @@ def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> 
         "explain", job(tmp_path / "a.toml", PANEL, COHORTS, FREQUENCY), "--federation", demo
     )
     assert "gene_n_mutated (count, 2 genes x 1 classes x 2 cohorts)" in answer.out
-    assert "cost: up to 1 round(s) x 3 sites x 64 bytes = 192 bytes" in answer.out
+    assert "cost: up to 1 round(s) x 3 sites x 72 bytes = 216 bytes" in answer.out
+    assert "exposure of each person, for each cohort: up to 2 / people assayed" in answer.out
 
 
 def test_explain__then_run_leaves_what_was_told(
@@ -273,6 +283,29 @@ def test_site_ledger__tells_what_was_released(
     rows = pd.read_csv(out / "1-cohort_summary.individuals.tsv", sep="\t")
     shown = [int(line.split("│")[-2]) for line in told.splitlines() if run in line]
     assert 0 < sum(shown) < rows["n"].sum()
+    assert "largest leverage" in told
+    assert "exposure of the people" in told
+
+
+def test_site_ledger__of_a_person_and_of_refusals(
+    own_demo: Path, tmp_path: Path, cli: Cli, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    site = sites(own_demo)[0]
+    shutil.rmtree(site / "node", ignore_errors=True)
+    path = job(tmp_path / "a.toml", SUMMARY)
+    assert cli("run", path, "--federation", own_demo, "--out", tmp_path / "out").code == 0
+    opened = Site(site)
+    someone = str(opened.store.dataset()["individual_id"].values[0])
+    assert cli("site", "ledger", site, "--person", someone).out.count("cohort_summary") == 1
+    assert "cohort_summary" not in cli("site", "ledger", site, "--person", "nobody").out
+    assert "no refusals of Ada" in cli("site", "ledger", site, "--clear-refusals", "Ada").out
+    opened.ledger.count_refusal("Ada")
+    assert "Ada" in cli("site", "ledger", site).out
+    assert (
+        "cleared the refusals of Ada" in cli("site", "ledger", site, "--clear-refusals", "Ada").out
+    )
+    assert opened.ledger.refusals("Ada") == 0
 
 
 @pytest.fixture

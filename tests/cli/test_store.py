@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from eucan_dask.hello import fingerprint
+from eucan_dask.keys import read_private, read_public
+from eucan_dask.parties import Parties
 from eucan_dask.policy import Policy, template
 from eucan_dask.store.open import open_store
 from tests.cli.commands import Answer, Cli, refusal, tree
@@ -160,7 +163,18 @@ def test_federation_init__from_site_directories(
         assert made.code == 0
     file = tmp_path / "deep" / "federation.toml"
     options = ("--site", sites[0], "--site", f"in_process:{sites[1]}", "--name", "two")
-    assert cli("federation", "init", file, *options).out == f"wrote {file}\n"
+    made = cli("federation", "init", file, *options)
+    public = file.with_suffix(".pub")
+    assert made.out.splitlines() == [
+        f"wrote {file}",
+        f"fingerprint of two: {fingerprint(read_public(public))}",
+        *(
+            f"its steward runs: eucan-dask site admit {site} --asker two --key {public} "
+            "--aggregators none"
+            for site in sites
+        ),
+    ]
+    assert read_private(file.with_suffix(".key")).public_key() == read_public(public)
     written = tomllib.loads(file.read_text())
     assert (written["name"], written["min_sites"]) == ("two", 2)
     assert [row["link"] for row in written["sites"]] == [
@@ -218,6 +232,81 @@ def test_federation__broken_file(
 
 
 @pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("site.toml", ("format = 2", "format = 1"), ("site.toml", "expected 2", "parties.toml")),
+        ("site.toml", ('parties = "', 'partys = "'), ("unknown key 'partys'",)),
+        ("parties.toml", ("format = 1", "format = 2"), ("parties.toml", "expected 1")),
+        ("parties.toml", ("format = 1", "format = 1\n[[askers]]"), ("missing key 'name'",)),
+        ("../federation.toml", ("format = 2", "format = 1"), ("expected 2", "federation init")),
+        ("../federation.toml", ("federation.key", "no.key"), ("no.key", "no readable private key")),
+    ],
+)
+def test_site__broken_files(
+    name: str,
+    change: tuple[str, str],
+    words: tuple[str, ...],
+    store: Path,
+    tmp_path: Path,
+    cli: Cli,
+) -> None:
+    site, file = tmp_path / "site", tmp_path / "federation.toml"
+    assert _init(cli, store, site).code == 0
+    assert cli("federation", "init", file, "--site", site).code == 0
+    broken = site / name
+    text = broken.read_text()
+    assert change[0] in text
+    broken.write_text(text.replace(*change))
+    refusal(cli("catalogue", "--federation", file), *words)
+
+
+def test_site_admit__an_asker_and_a_peer(store: Path, tmp_path: Path, cli: Cli) -> None:
+    site, other = tmp_path / "site", tmp_path / "other"
+    assert _init(cli, store, site).code == 0
+    assert _init(cli, store, other).code == 0
+    key = other / "keys" / "site.pub"
+    told = cli("site", "admit", site, "--peer", "south", "--key", key)
+    assert (told.code, told.err) == (0, "")
+    assert told.out.splitlines() == [
+        f"admitted; fingerprint of south: {fingerprint(read_public(key))}",
+        "compare it with its owner's own, by telephone",
+    ]
+    words = ("site", "admit", site, "--asker", "lab", "--key", key)
+    assert cli(*words, "--aggregators", "trusted,masked").code == 0
+    found = Parties.read(site / "parties.toml")
+    assert [(a.name, a.aggregators) for a in found.askers] == [("lab", ("trusted", "masked"))]
+    assert [p.name for p in found.peers] == ["south"]
+    before = tree(tmp_path)
+    refusal(cli(*words), "is admitted already", "edit the aggregators")
+    refusal(cli(*words, "--aggregators", "nobody"), "unknown aggregator 'nobody'")
+    private = other / "keys" / "site.key"
+    refusal(cli(*words[:-1], private), "no readable public key")
+    refusal(cli("site", "admit", tmp_path, "--asker", "x", "--key", key), "cannot be read")
+    assert cli("site", "admit", site, "--key", key).code == 2
+    assert tree(tmp_path) == before
+
+
+def test_federation_init__admits_where_one_person_is_everybody(
+    store: Path, tmp_path: Path, cli: Cli
+) -> None:
+    sites = [tmp_path / name for name in "abc"]
+    for site in sites:
+        assert cli("site", "init", site, "--name", site.name, "--store", store).code == 0
+    file = tmp_path / "trial.toml"
+    named = [word for site in sites for word in ("--site", site)]
+    told = cli("federation", "init", file, "--admit", *named)
+    assert told.code == 0
+    assert "site admit" not in told.out
+    for site in sites:
+        found = Parties.read(site / "parties.toml")
+        assert [(a.name, len(a.aggregators)) for a in found.askers] == [("trial", 3)]
+        assert [p.name for p in found.peers] == [n for n in "abc" if n != site.name]
+    file.unlink()
+    again = cli("federation", "init", file, "--admit", *named)
+    assert again.out == told.out, "the key is kept"
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (("min_cell = 10", "min_cel = 10"), ("policy.toml", "did you mean 'min_cell'?")),
@@ -226,7 +315,7 @@ def test_federation__broken_file(
         (("min_cell = 10", 'min_cell = "10"'), ("'min_cell' has the wrong type", "expected int")),
         (('"registered", "controlled"]', '"registereds"]'), ("did you mean 'registered'?",)),
         (("public = false", "public = true"), ("personal data", "--recommended")),
-        (("format = 1", "format = 2"), ("policy.toml", "unknown format", "expected 1")),
+        (("format = 2", "format = 3"), ("policy.toml", "has another format", "expected 2")),
     ],
 )
 def test_site__broken_policy(

@@ -17,9 +17,9 @@ from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.logistic_regression import LogisticRegression
 from eucan_dask.federation import EVERYBODY, Federation
 from eucan_dask.init import init_federation
-from eucan_dask.keys import read_private
 from eucan_dask.mailbox import release_path
 from eucan_dask.panel import Panel
+from eucan_dask.parties import admit_peer
 from eucan_dask.request import Request, Roster
 from eucan_dask.result import Result
 from eucan_dask.site import Site
@@ -27,7 +27,7 @@ from eucan_dask.site_pass import say_hello, site_pass
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import people
 from eucan_dask.versions import code_digest
-from tests.asking import admit, encoded
+from tests.asking import encoded, write_key
 from tests.simulated import make_site
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "SHORT",
     "Parties",
     "ask",
+    "befriend",
     "in_process",
     "ledger_rows",
     "make_sites",
@@ -122,10 +123,17 @@ def share(
         set_mailbox(own[name], boxes[name])
     parties = Parties(root / "desk", own, boxes)
     links = [f"mailbox:{box}" for box in dict.fromkeys(boxes.values())]
+    write_key(parties.desk / "federation.key")  # requests may be put by hand as well
     init_federation(parties.federation, links, min_sites=min_sites or len(sites))
-    for site in own.values():
-        admit(site, read_private(parties.desk / "federation.key"), name="desk")
     return parties
+
+
+def befriend(parties: Parties) -> None:
+    """Let all sites mask with each other, as their stewards would one by one."""
+    for name, site in parties.sites.items():
+        for other, directory in parties.sites.items():
+            if other != name:
+                admit_peer(site, other, directory / "keys" / "site.pub")
 
 
 def passes(site: Path) -> list[str]:

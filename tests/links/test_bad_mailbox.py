@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from eucan_dask import message, wire
 from eucan_dask import site_pass as pass_module
 from eucan_dask.errors import Invalid, Unavailable
 from eucan_dask.federation import Federation
+from eucan_dask.keys import read_public
 from eucan_dask.links import mailbox as link_module
 from eucan_dask.mailbox import put, release_path
-from tests.asking import encoded
+from tests.asking import KEY, admit, encoded, read_answer
 from tests.cli.commands import Cli, refusal, tree
 from tests.links.parties import (
     LONG,
@@ -24,6 +25,7 @@ from tests.links.parties import (
     Parties,
     ask,
     in_process,
+    ledger_rows,
     passes,
     passing,
     put_request,
@@ -37,7 +39,13 @@ Put = Callable[[Path], object]
 
 def _future(path: Path) -> None:
     raw = encoded(request("lyon", run="new"))
-    path.write_bytes(message.MAGIC[:-1] + b"\1" + raw[len(message.MAGIC) :])
+    path.write_bytes(message.MAGIC[:-1] + b"\3" + raw[len(message.MAGIC) :])
+
+
+def _past(path: Path) -> None:
+    """A request of version 1: nobody signed it."""
+    body = encoded(request("lyon", run="new"))[: -wire.REQUEST_TAIL]
+    path.write_bytes(message.MAGIC[:-1] + b"\1" + body[len(message.MAGIC) :])
 
 
 def _unknown_key(path: Path) -> None:
@@ -46,7 +54,8 @@ def _unknown_key(path: Path) -> None:
     (length,) = struct.unpack_from("<I", raw, len(message.MAGIC))
     text = raw[message.PREFIX.size : message.PREFIX.size + length]
     text = text.replace(b'{"aggregator"', b'{"agent": 7, "aggregator"', 1)
-    path.write_bytes(message.PREFIX.pack(message.MAGIC, len(text)) + text)
+    body = message.PREFIX.pack(message.MAGIC, len(text)) + text + raw[-wire.REQUEST_TAIL :][:32]
+    path.write_bytes(body + KEY.sign(wire.REQUEST + body))
 
 
 def _cut(path: Path) -> None:
@@ -74,7 +83,8 @@ BAD: dict[str, tuple[str, Put, str]] = {
     "hidden": (".DS_Store", lambda p: p.write_text(""), "is no request"),
     "empty": ("new.0.request", lambda p: p.write_bytes(b""), "is cut off"),
     "cut off": ("new.0.request", _cut, "is cut off: it lacks 7 bytes"),
-    "future": ("new.0.request", _future, "has another version; expected 1; found 2; install"),
+    "future": ("new.0.request", _future, "has another version; expected 2; found 3; install"),
+    "past": ("new.0.request", _past, "has another version; expected 2; found 1; install"),
     "unknown key": ("new.0.request", _unknown_key, "unknown key 'agent'"),
     "no request": ("new.0.request", _release, "is not a request"),
     "renamed run": (
@@ -349,3 +359,41 @@ def test_pass__a_full_disk_is_not_an_answer(
     assert parties.left() == ["ab12.0.request"]
     assert passes(parties.sites["lyon"])[0].endswith("answered")
     assert link_module.FIRST < 0.2, "the fixture hurries"
+
+
+# --- who may ask ---
+
+
+def test_pass__a_stranger_is_refused_and_nothing_is_kept(parties: Parties) -> None:
+    site = parties.sites["lyon"]
+    stranger = Ed25519PrivateKey.from_private_bytes(b"9" * 32)
+    raw = wire.encode_request(request("lyon"), stranger)
+    (parties.boxes["lyon"] / "in" / "ab12.0.request").write_bytes(raw)
+    assert passes(site) == ["run ab12, cohort_summary, round 1: refused, rule asker"]
+    first = release_of(parties, "lyon").read_bytes()
+    assert parties.answers("lyon") == {}
+    assert ledger_rows(site) == []
+    assert passes(site) == ["nothing waits"], "it lies there already"
+    assert release_of(parties, "lyon").read_bytes() == first
+    admit(site, stranger, name="late")
+    assert passes(site) == ["run ab12, cohort_summary, round 1: answered"]
+    found = read_answer(release_of(parties, "lyon").read_bytes(), raw, key_of(site), stranger)
+    assert found.status == "released"
+    assert len(parties.answers("lyon")) == 1
+
+
+def test_pass__who_was_taken_off_gets_no_kept_answer(parties: Parties) -> None:
+    site = parties.sites["lyon"]
+    raw = encoded(request("lyon"))
+    put = parties.boxes["lyon"] / "in" / "ab12.0.request"
+    put.write_bytes(raw)
+    assert passes(site) == ["run ab12, cohort_summary, round 1: answered"]
+    release_of(parties, "lyon").unlink()
+    (site / "parties.toml").write_text("format = 1\n")
+    assert passes(site) == ["run ab12, cohort_summary, round 1: refused, rule asker"]
+    found = read_answer(release_of(parties, "lyon").read_bytes(), raw, key_of(site))
+    assert (found.status, found.findings[0].rule) == ("refused", "asker")
+
+
+def key_of(site: Path) -> Ed25519PublicKey:
+    return read_public(site / "keys" / "site.pub")

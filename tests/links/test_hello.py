@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from eucan_dask.hello import encode_hello, fingerprint
 from eucan_dask.init import init_federation, init_site
 from eucan_dask.keys import read_private, read_public
 from eucan_dask.mailbox import hello_path
+from eucan_dask.parties import admit_asker
 from eucan_dask.site import Site
 from tests.cli.commands import Cli, refusal
 from tests.links.parties import LONG, PURPOSE, SEX, SHORT, Parties, passes, passing, set_mailbox
@@ -138,6 +140,15 @@ def test_init__by_mailboxes_alone(made: dict[str, Path], tmp_path: Path, cli: Cl
         assert f"fingerprint of {name}: {key}\n" in answer.out
         assert read_public(file.parent / f"{name}.pub") == public
     assert "by telephone" in answer.out
+    own = fingerprint(read_public(file.with_suffix(".pub")))
+    assert f"fingerprint of federation: {own}\n" in answer.out
+    lines = [line for line in answer.out.splitlines() if "site admit" in line]
+    assert len(lines) == 2
+    for name, line in zip(made, lines, strict=True):
+        words = shlex.split(line.partition("eucan-dask ")[2])
+        admitted = cli(*[str(tmp_path / name) if word == "DIR" else word for word in words])
+        assert admitted.code == 0
+        assert f"fingerprint of federation: {own}\n" in admitted.out
     assert [r["link"] for r in config.read(file)["sites"]] == [
         "mailbox:../boxes/lyon",
         "mailbox:../boxes/toronto",
@@ -161,7 +172,8 @@ def test_init_federation__every_site_of_a_shared_mailbox(both: Parties) -> None:
 def test_init_federation__mailboxes_and_directories(parties: Parties) -> None:
     file = parties.desk / "again.toml"
     links = [f"mailbox:{parties.boxes['lyon']}", str(parties.sites["toronto"])]
-    assert list(init_federation(file, links)) == ["lyon"]
+    assert list(init_federation(file, links, admit=True)) == ["lyon"]
+    admit_asker(parties.sites["lyon"], "again", file.with_suffix(".pub"), ["none"])
     with passing(parties, "lyon"), Federation.open(file, deadline=LONG) as federation:
         result = federation.run(SEX, purpose=PURPOSE)
     assert {o.status for o in result.outcomes} == {"answered"}
@@ -223,6 +235,7 @@ def test_site__of_any_name(parties: Parties, tmp_path: Path, name: str) -> None:
     init_site(site, name=name, store=store_of(parties.sites["lyon"]), mailbox=box)
     file = tmp_path / "f" / "federation.toml"
     init_federation(file, [f"mailbox:{box}"])
+    admit_asker(site, name, file.with_suffix(".pub"), ["none"])
     odd = Parties(file.parent, {name: site}, {name: box})
     with passing(odd), Federation.open(file, deadline=LONG) as federation:
         result = federation.run(SEX, purpose=PURPOSE)

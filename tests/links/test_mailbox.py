@@ -153,7 +153,7 @@ def test_deadline__enough_are_left(made: dict[str, Path], tmp_path: Path) -> Non
 
 def test_deadline__in_the_federation_file(parties: Parties) -> None:
     text = parties.federation.read_text()
-    parties.federation.write_text(text.replace("format = 1", "format = 1\ndeadline_minutes = 0.01"))
+    parties.federation.write_text(text.replace("format = 2", "format = 2\ndeadline_minutes = 0.01"))
     with Federation.open(parties.federation) as federation:
         with pytest.raises(NotEnoughSites, match=r"within 0\.01 minutes"):
             federation.run(SEX, purpose=PURPOSE)

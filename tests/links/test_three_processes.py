@@ -210,7 +210,8 @@ def checked(world: World, expected: Mapping[str, bytes]) -> None:
 
 def test_run__four_processes_equal_one(world: World, expected: dict[str, bytes]) -> None:
     names = {p.name for p in world.parties.desk.iterdir()}
-    assert names == {"federation.toml", "job.toml", *(f"{name}.pub" for name in SIZES)}
+    own = {"federation.toml", "federation.key", "federation.pub"}
+    assert names == {*own, "job.toml", *(f"{name}.pub" for name in SIZES)}
     for name in SIZES:
         home = world.home(name)
         assert {p.name for p in home.iterdir()} == {"site", "store"}

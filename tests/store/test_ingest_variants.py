@@ -354,29 +354,41 @@ def test_ingest_plink__sex_contradicts(tmp_path: Path, order: str) -> None:
 
 
 def test_catalogue__variants(tmp_path: Path) -> None:
-    """Ranges and numbers, and not one variant."""
+    """Of personal data: contigs, the nearest of 1, 2, 5, 10, ... variants, samples in tens."""
     store = tmp_path / "s"
     rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
     ingest_clinical(table(tmp_path / "c.tsv", rows), store=store, mapping="plain")
     assert open_store(store).catalogue()["variants"] == {
         "reference_checked": False,
         "n_genotyped": 0,
-        "ranges": [],
+        "n_variants": 0,
+        "contigs": [],
     }
     ingest(vcf(tmp_path / "a.vcf"), store)
     assert open_store(store).catalogue()["variants"] == {
         "reference_checked": False,
-        "n_genotyped": 4,
-        "ranges": [
-            {"contig": "1", "start": 100, "end": 300, "n_variants": 4},
-            {"contig": "2", "start": 50, "end": 50, "n_variants": 1},
-            {"contig": "X", "start": 5_000_000, "end": 5_000_000, "n_variants": 1},
-        ],
+        "n_genotyped": 10,
+        "n_variants": 5,
+        "contigs": ["1", "2", "X"],
     }
     found = describe(store)
     assert (found["n_variants"], found["n_genotyped"]) == (6, 4)
     assert found["inputs"][-1]["kind"] == "vcf"
-    assert found["variants"] == open_store(store).catalogue()["variants"]["ranges"]
+    assert found["variants"] == [
+        {"contig": "1", "start": 100, "end": 300, "n_variants": 4},
+        {"contig": "2", "start": 50, "end": 50, "n_variants": 1},
+        {"contig": "X", "start": 5_000_000, "end": 5_000_000, "n_variants": 1},
+    ]
+
+
+def test_catalogue__variants_of_other_data(tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    rows = [row for row in CLINICAL if row["sample_id"] in SAMPLES]
+    clinical = table(tmp_path / "c.tsv", rows)
+    ingest_clinical(clinical, store=store, mapping="plain", data_class="synthetic")
+    ingest(vcf(tmp_path / "a.vcf"), store)
+    found = open_store(store).catalogue()["variants"]
+    assert (found["n_variants"], found["n_genotyped"]) == (6, 4)
 
 
 def test_ingest_vcf__with_reference(tmp_path: Path) -> None:
