@@ -161,7 +161,7 @@ def kept(study: Study, shared: Path, work: Path) -> Kept:
         with Federation.open(file) as federation:
             for member in federation.members:
                 own = member.link._site.directory / "policy.toml"
-                edit(own, {"controlled_aggregators": '["none"]'})
+                edit(own, {"controlled_aggregators": '["none", "trusted", "masked"]'})
     answers = []
     for question in study.questions:
         ways = [(files[0], name) for name in ("none", "trusted", "masked")] + [(files[1], "none")]
