@@ -111,19 +111,36 @@ SURVEYS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One question: what survives at the centres, and by the rule on the totals alone."""
+    """One question: what survives in each of the ways of `Ways.judged`."""
 
     asked: str
-    centres: str
-    totals: str
+    left: tuple[str, ...]
 
 
-class Three(NamedTuple):
-    """One cohort asked in three ways: by centres' own rules, by the rule on totals, in the open."""
+@dataclass(frozen=True)
+class Way:
+    """A federation, and who adds its centres up."""
 
-    personal: Federation
-    totals: Federation
-    public: Federation
+    federation: Federation
+    aggregator: str = "none"
+
+
+class Ways(NamedTuple):
+    """One cohort asked in five ways: of personal data under each aggregator, and of public data.
+
+    The totals of public data are judged by the recommended thresholds, or not at all.
+    """
+
+    none: Way
+    trusted: Way
+    masked: Way
+    totals: Way
+    public: Way
+
+    @property
+    def judged(self) -> tuple[Way, ...]:
+        """Those whose answers are compared."""
+        return self[:4]
 
 
 @dataclass(frozen=True)
@@ -142,9 +159,13 @@ def survey(asked: Survey, shared: Path, work: Path, public: Federation | None = 
     build = cohorts.BUILDERS[asked.name]
     if public is None:
         public = Federation.open(build(work / "public", shared))
-    personal = Federation.open(
-        build(work / "personal", shared, data_class="personal", policy="recommended")
-    )
+    file = build(work / "personal", shared, data_class="personal", policy="recommended")
+    with Federation.open(file) as federation:
+        for member in federation.members:  # how many genes may be asked is not what is compared
+            own = member.link._site.directory / "policy.toml"
+            text = own.read_text(encoding="utf-8")
+            own.write_text(text.replace("open = 1.09", "open = 1_000_000"), encoding="utf-8")
+    personal = Federation.open(file)
     totals = Federation(
         public.members,
         name="rule on the totals",
@@ -152,14 +173,15 @@ def survey(asked: Survey, shared: Path, work: Path, public: Federation | None = 
         thresholds=recommended(),
         key=public.key,
     )
-    three = Three(personal, totals, public)
-    genes = ask_genes(asked, shared, three)
-    rows = (*gene_rows(genes), *curve_rows(asked, three), *model_rows(asked, three))
+    own = (Way(personal, aggregator) for aggregator in ("none", "trusted", "masked"))
+    ways = Ways(*own, Way(totals), Way(public))
+    genes = ask_genes(asked, shared, ways)
+    rows = (*gene_rows(genes), *curve_rows(asked, ways), *model_rows(asked, ways))
     summary = CohortSummary(fields=asked.fields)
     people = public.run(summary, purpose=PURPOSE).to_dataframe("individuals")["n"][0]
     fields = ", ".join(field.field for field in asked.fields)
-    left = [_left(put(f, summary).to_dataframe("summary"), "cells") for f in three[:2]]
-    rows = (*rows, Row(f"`cohort_summary` {fields}", *left))
+    left = tuple(_left(put(way, summary).to_dataframe("summary"), "cells") for way in ways.judged)
+    rows = (*rows, Row(f"`cohort_summary` {fields}", left))
     return Survived(asked, len(public.members), int(people), rows, genes)
 
 
@@ -169,8 +191,8 @@ def recommended() -> Thresholds:
     return Thresholds.from_toml(table["thresholds"], table["zeros"], where="recommended")
 
 
-def ask_genes(asked: Survey, shared: Path, three: Three) -> pd.DataFrame:
-    """Counts of every gene with a non-silent mutation: personal, by the totals, and public."""
+def ask_genes(asked: Survey, shared: Path, ways: Ways) -> pd.DataFrame:
+    """Counts of every gene with a non-silent mutation, in every way."""
     maf = pd.read_csv(
         shared / asked.maf,
         sep="\t",
@@ -182,11 +204,11 @@ def ask_genes(asked: Survey, shared: Path, three: Three) -> pd.DataFrame:
     panel = Panel(genes=tuple(sorted(changed.unique())))
     columns = ["n_mutated", "n_assayed", "frequency", "low", "high", "suppressed", "coverage"]
     tables = [
-        put(federation, MutationFrequency(), panel=panel)
+        put(way, MutationFrequency(), panel=panel)
         .to_dataframe()
         .set_index("gene")[columns]
         .add_prefix(f"{name}_")
-        for name, federation in three._asdict().items()
+        for name, way in ways._asdict().items()
     ]
     return pd.concat(tables, axis=1)
 
@@ -195,8 +217,8 @@ def gene_rows(genes: pd.DataFrame) -> Iterator[Row]:
     """What is left of all genes, and of the twenty most mutated ones."""
     most = genes.sort_values("public_n_mutated", ascending=False, kind="stable").iloc[:20]
     for some, title in ((genes, f"{len(genes):,} genes"), (most, "its 20 most mutated genes")):
-        texts = [_genes(some, who) for who in ("personal", "totals")]
-        yield Row(f"`mutation_frequency`, {title}", *texts)
+        texts = tuple(_genes(some, who) for who in Ways._fields[:4])
+        yield Row(f"`mutation_frequency`, {title}", texts)
 
 
 def _genes(genes: pd.DataFrame, who: str) -> str:
@@ -215,19 +237,17 @@ def _share(which: pd.Series) -> str:
     return f"{int(which.sum()):,} ({100 * which.mean():.1f} %)"
 
 
-def curve_rows(asked: Survey, three: Three) -> Iterator[Row]:
+def curve_rows(asked: Survey, ways: Ways) -> Iterator[Row]:
     """Grid points left of the curves at each step, and the log-rank test."""
-    some = (*EVERYBODY, *asked.halves)
     for step in STEPS:
         panel = Panel(times=tuple(float(t) for t in range(0, 3650 + 1, step)))
-        tables = [put(f, Survival(), some, panel).to_dataframe("curve") for f in three]
-        followed = tables[2]["n_at_risk"] > 0
-        everybody = tables[2]["cohort"] == EVERYBODY[0].label
-        for who, rows in (("everybody", everybody), (f"by {asked.gene}", ~everybody)):
-            left = [_left(table[rows & followed], "grid points") for table in tables[:2]]
-            yield Row(f"`survival` {who}, step {step} d", *left)
-    tests = (logrank(put(f, Survival(), asked.halves, panel)) for f in three[:2])
-    yield Row(f"log-rank by {asked.gene}", *tests)
+        for who, some in (("everybody", EVERYBODY), (f"by {asked.gene}", asked.halves)):
+            tables = [put(way, Survival(), some, panel).to_dataframe("curve") for way in ways]
+            followed = tables[-1]["n_at_risk"] > 0
+            left = tuple(_left(table[followed], "grid points") for table in tables[:4])
+            yield Row(f"`survival` {who}, step {step} d", left)
+    tests = tuple(logrank(put(way, Survival(), asked.halves, panel)) for way in ways.judged)
+    yield Row(f"log-rank by {asked.gene}", tests)
 
 
 def logrank(result: Result) -> str:
@@ -239,19 +259,20 @@ def logrank(result: Result) -> str:
     return ", ".join([row.reason, *(f"`{rule}`" for rule in sorted(rules))])
 
 
-def model_rows(asked: Survey, three: Three) -> Iterator[Row]:
+def model_rows(asked: Survey, ways: Ways) -> Iterator[Row]:
     """Whether the regressions are answered, from how many centres, or which rule refused."""
     words = " + ".join(label for term in asked.terms for label in term.labels)
     cox = CoxRegression(terms=asked.terms)
     logistic = LogisticRegression(outcome=Term(gene=asked.outcome), terms=asked.terms)
     for title, analysis in ((words, cox), (f"{asked.outcome} ~ {words}", logistic)):
-        yield Row(f"`{analysis.name}` {title}", model(three.personal, analysis), "not judged")
+        left = tuple(model(way, analysis) for way in ways[:3])
+        yield Row(f"`{analysis.name}` {title}", (*left, "not judged"))
 
 
-def model(federation: Federation, analysis: Analysis) -> str:
+def model(way: Way, analysis: Analysis) -> str:
     """Answered, from how many centres, or the rules that refused."""
     try:
-        result = put(federation, analysis)
+        result = put(way, analysis)
     except Refused as refusal:
         return f"refused: `{refusal.rule}`"
     lost = [outcome for outcome in result.outcomes if outcome.status != "answered"]
@@ -263,17 +284,19 @@ def model(federation: Federation, analysis: Analysis) -> str:
 
 
 def put(
-    federation: Federation,
+    way: Way,
     analysis: Analysis,
     some: Sequence[Cohort] = EVERYBODY,
     panel: Panel | None = None,
 ) -> Result:
     """The federation's answer, as the first question its centres are ever asked."""
-    for member in federation.members:
+    for member in way.federation.members:
         site = member.link._site
         shutil.rmtree(site.directory / "node", ignore_errors=True)
         site.__dict__.pop("ledger", None)
-    return federation.run(analysis, purpose=PURPOSE, cohorts=some, panel=panel)
+    return way.federation.run(
+        analysis, purpose=PURPOSE, cohorts=some, panel=panel, aggregator=way.aggregator
+    )
 
 
 def _left(table: pd.DataFrame, what: str) -> str:
@@ -290,9 +313,9 @@ def markdown(surveys: list[Survived]) -> str:
         lines = [
             f"## TCGA-{found.survey.name.upper()}: {size}",
             "",
-            "| asked | each centre hides its own | rule on the totals |",
-            "|---|---|---|",
-            *(f"| {row.asked} | {row.centres} | {row.totals} |" for row in found.rows),
+            "| asked | none | trusted | masked | rule on the totals |",
+            "|---|---|---|---|---|",
+            *(f"| {' | '.join((row.asked, *row.left))} |" for row in found.rows),
             "",
         ]
         parts.append("\n".join(lines))

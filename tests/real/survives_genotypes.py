@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from genomes import BUILDERS, POPULATIONS, asthma_alleles, regenie_labels, vcf_labels
@@ -119,8 +120,8 @@ class Answer:
         """Those that took part."""
         return sorted({o.site for o in self.outcomes if o.status == "answered"})
 
-    def rules(self, records: Sequence[str]) -> str:
-        """The rules that hid something of these records, and at how many sites."""
+    def fell(self, records: Sequence[str]) -> str:
+        """The rules by which sites hid something of these records, and at how many."""
         hit = {
             (finding.rule, outcome.site)
             for outcome in self.outcomes
@@ -129,15 +130,25 @@ class Answer:
         }
         rules = sorted({rule for rule, _ in hit} - {"needed_records"})
         told = [f"`{rule}` at {sum(one == rule for one, _ in hit)}" for rule in rules]
-        return ", ".join(told) or "nothing"
+        return f"; fell by {', '.join(told)}" if told else ""
+
+
+class Asked(NamedTuple):
+    """A question, as the sites answer it under each aggregator, and one site with everybody."""
+
+    question: Question
+    none: Answer
+    trusted: Answer
+    masked: Answer
+    one: Answer
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is left of a study: for each question, of the sites and of one site with everybody."""
+    """What is left of a study."""
 
     study: Study
-    answers: tuple[tuple[Question, Answer, Answer], ...]
+    answers: tuple[Asked, ...]
 
 
 def kept(study: Study, shared: Path, work: Path) -> Kept:
@@ -150,18 +161,21 @@ def kept(study: Study, shared: Path, work: Path) -> Kept:
         with Federation.open(file) as federation:
             for member in federation.members:
                 own = member.link._site.directory / "policy.toml"
-                edit(own, {"controlled_aggregators": '["none"]'})
+                edit(own, {"controlled_aggregators": '["none", "trusted", "masked"]'})
     answers = []
     for question in study.questions:
-        pair = []
-        for file in files:
+        ways = [(files[0], name) for name in ("none", "trusted", "masked")] + [(files[1], "none")]
+        found = []
+        for file, aggregator in ways:
             with Federation.open(file) as federation:
-                pair.append(put(federation, question, variants))
-        answers.append((question, *pair))
+                found.append(put(federation, question, variants, aggregator))
+        answers.append(Asked(question, *found))
     return Kept(study, tuple(answers))
 
 
-def put(federation: Federation, question: Question, variants: Sequence[str]) -> Answer:
+def put(
+    federation: Federation, question: Question, variants: Sequence[str], aggregator: str
+) -> Answer:
     """The answer, block by block, as the first question its sites are ever asked."""
     for member in federation.members:
         site = member.link._site
@@ -174,6 +188,7 @@ def put(federation: Federation, question: Question, variants: Sequence[str]) -> 
         cohorts=question.cohorts,
         panel=Panel(variants=next(asked.blocks())),
         tier=question.tier,
+        aggregator=aggregator,
     )
     try:
         results: list[Result] = list(federation.scan(request, asked))
@@ -191,11 +206,11 @@ def told(question: Question, answer: Answer, n_sites: int) -> str:
     if question.analysis.kind == "variant_counts":
         tested = shown & answer.table["hwe_p_value"].notna()
         parts = [
-            f"frequency of {share(shown)}; fell by {answer.rules(('called', 'alleles'))}",
-            f"{HWE} of {share(tested)}; fell by {answer.rules(('genotypes',))}",
+            f"frequency of {share(shown)}{answer.fell(('called', 'alleles'))}",
+            f"{HWE} of {share(tested)}{answer.fell(('genotypes',))}",
         ]
     else:
-        parts = [f"{share(shown)}; fell by {answer.rules(('association',))}"]
+        parts = [f"{share(shown)}{answer.fell(('association',))}"]
     lost = sorted({o.site for o in answer.outcomes} - set(answer.sites))
     if lost:
         rules = {f"`{f.rule}`" for o in answer.outcomes if o.site in lost for f in o.findings}
@@ -212,10 +227,11 @@ def markdown(found: Sequence[Kept]) -> str:
     """The part of the document."""
     parts = [HERE.joinpath("survives_genotypes.md").read_text(encoding="utf-8")]
     for one in found:
-        lines = [f"### {one.study.title}", "", "| asked | sites | one site |", "|---|---|---|"]
-        for question, sites, pooled in one.answers:
-            n = len({outcome.site for outcome in sites.outcomes})
-            cells = (question.title, told(question, sites, n), told(question, pooled, 1))
+        lines = [f"### {one.study.title}", ""]
+        lines += ["| asked | none | trusted | masked | one site |", "|---|---|---|---|---|"]
+        for question, *answers in one.answers:
+            n = len({outcome.site for outcome in answers[0].outcomes})
+            cells = (question.title, *(told(question, answer, n) for answer in answers))
             lines.append("| " + " | ".join(cells) + " |")
         parts.append("\n".join([*lines, ""]))
     return "\n".join(parts)

@@ -11,6 +11,7 @@ import survives
 
 from eucan_dask.federation import Federation
 
+WHO = survives.Ways._fields[:4]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "personal.md"
 
 
@@ -31,7 +32,7 @@ def genes_of(found: list[survives.Survived]) -> pd.DataFrame:
     return pd.concat([one.genes.assign(cohort=one.survey.name) for one in found])
 
 
-@pytest.mark.parametrize("who", ["personal", "totals"])
+@pytest.mark.parametrize("who", WHO)
 def test_survives__bounds_hold_the_public_frequency_of_every_gene(
     found: list[survives.Survived], who: str
 ) -> None:
@@ -46,7 +47,7 @@ def test_survives__bounds_hold_the_public_frequency_of_every_gene(
     assert (high >= genes["public_high"]).all()
 
 
-@pytest.mark.parametrize("who", ["personal", "totals"])
+@pytest.mark.parametrize("who", WHO)
 def test_survives__what_is_shown_is_the_public_count(
     found: list[survives.Survived], who: str
 ) -> None:
@@ -63,7 +64,7 @@ def test_survives__what_is_shown_is_the_public_count(
 
 def test_survives__a_hidden_count_is_nowhere(found: list[survives.Survived]) -> None:
     genes = genes_of(found)
-    for who in ("personal", "totals"):
+    for who in WHO:
         hidden = genes[genes[f"{who}_suppressed"]]
         assert hidden[[f"{who}_n_mutated", f"{who}_frequency"]].isna().all(axis=None)
 

@@ -46,7 +46,7 @@ def test_survives__frequencies_are_those_of_enough_people_at_every_site(
 
     A population with fewer than 20 calls can never have both, and takes no part.
     """
-    answer = found["hapmap"].answers[0][1].table.set_index("variant").loc[counted.index]
+    answer = found["hapmap"].answers[0].none.table.set_index("variant").loc[counted.index]
     alleles, number = (pd.Series(0, index=counted.index) for _ in range(2))
     stands, tested = alleles == 0, alleles == 0
     for population in POPULATIONS:
@@ -69,7 +69,7 @@ def test_survives__frequencies_are_those_of_enough_people_at_every_site(
 def test_survives__of_one_site_the_same_rules_look_at_the_pool(
     found: dict[str, survives_genotypes.Kept], counted: pd.DataFrame
 ) -> None:
-    answer = found["hapmap"].answers[0][2].table.set_index("variant").loc[counted.index]
+    answer = found["hapmap"].answers[0].one.table.set_index("variant").loc[counted.index]
     pool = sum(counted[population][GENOTYPES] for population in POPULATIONS)
     stands = (pool["het"] + pool["hom_alt"] >= LEAST) & (pool["hom_ref"] >= LEAST)
     tested = (pool >= LEAST).all(axis=1)
@@ -82,7 +82,7 @@ def test_survives__associations_shown_are_those_of_the_people_who_took_part(
     found: dict[str, survives_genotypes.Kept], shared: Path, number: int, sexes: int
 ) -> None:
     """Countries whose site refused are in nothing; missing calls are at the mean of the others."""
-    _, answer, _ = found["asthma"].answers[number]
+    answer = found["asthma"].answers[number].none
     assert answer.sites == sorted(survives_genotypes.LARGE)
     table = answer.table.set_index("variant")
     people = asthma_people(shared)
