@@ -191,7 +191,7 @@ class Hidden(IntEnum):
     MERGED = 6  # on the pool: counted at the next grid point shown
     TAIL = 7  # on the pool: past the last grid point that can be shown
     EITHER = 8  # the count or the rest of its people is small, and saying which would tell
-    ABSENT = 9  # of public data, or for a processor alone: the site holds nothing of it
+    ABSENT = 9  # of public data: the site holds nothing of it
     INSIDER = 10  # on the pool: nearly all of it is one site's, or it is small
 
 

@@ -70,8 +70,6 @@ def few_people(
         n = case.arrays[name]
         few = within_cell((n > 0) & (n < least), record)
         code = coded(few, Hidden.SUPPORT)
-        if record.roster == "all":  # such a record rests on all sites, or has no result
-            code = coded(within_cell(n == 0, record), Hidden.ABSENT)
         mask = code if mask is None else xr.where(mask > 0, mask, code)
     return mask
 

@@ -64,10 +64,13 @@ def worlds(name: str) -> Iterator[xr.Dataset]:
             "mutation_gene": np.full(everyone.size, gene),
             "mutation_classification": np.repeat(np.array(kinds, int), DS.sizes["samples"]),
         }
-        # assayed by an exome, so that it is known; their other genes are as they were
+        # everybody is assayed, so that it is known; other genes are as they were
         yield bare.assign(
             {n: (("mutations",), np.concatenate([rows[n], v])) for n, v in added.items()}
-        ).assign(gene_assayed=DS["gene_assayed"].copy(data=covered(gene)))
+        ).assign(
+            gene_assayed=DS["gene_assayed"].copy(data=covered(gene)),
+            sample_assay=DS["sample_assay"].copy(data=np.maximum(DS["sample_assay"].values, 0)),
+        )
 
 
 def covered(gene: int) -> np.ndarray:

@@ -33,6 +33,7 @@ def site(tmp_path: Path) -> Site:
         "a",
         simulated,
         data_class="personal",
+        settings={"controlled_aggregators": '["none"]'},
         genotypes=True,
     )
     return Site(path)

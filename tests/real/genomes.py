@@ -212,6 +212,11 @@ def part_of_bed(
     return to
 
 
+def at_random(n: int) -> Callable[[pd.Series], Hashable]:
+    """Sites that share every population, by the row's number."""
+    return lambda row: f"site{row.name % n}"
+
+
 Build = Callable[..., Path]
 BY: dict[str, Build] = {
     "hapmap": hapmap,
@@ -219,14 +224,8 @@ BY: dict[str, Build] = {
     "regenie": regenie,
     "regenie 3chr": partial(regenie, example="example_3chr"),
     "asthma": asthma,
+    "hapmap dealt to four": partial(hapmap, centre_of=at_random(4)),
 }
-
-
-def at_random(n: int) -> Callable[[pd.Series], Hashable]:
-    """Sites that share every population, by the row's number."""
-    return lambda row: f"site{row.name % n}"
-
-
 BUILDERS: dict[str, Build] = {
     **BY,
     **{f"{name} as one": partial(build, centre_of=one_centre) for name, build in BY.items()},

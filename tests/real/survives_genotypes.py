@@ -60,12 +60,16 @@ class Study:
     questions: tuple[Question, ...]
 
 
+def hapmap_labels(shared: Path) -> Sequence[str]:
+    return vcf_labels(shared / "germline_hapmap" / "hapmap_279.vcf.gz")
+
+
 FREQUENCY = Question("`allele_frequency` everybody", AlleleFrequency())
 STUDIES = (
     Study(
         "hapmap",
         "HapMap: 279 people, 4 sites, 9,087 variants",
-        lambda shared: vcf_labels(shared / "germline_hapmap" / "hapmap_279.vcf.gz"),
+        hapmap_labels,
         (
             FREQUENCY,
             Question("`allele_frequency` by population", AlleleFrequency(), BY_POPULATION),
@@ -74,6 +78,12 @@ STUDIES = (
                 LinearAssociation(traits=(Term("male"),)),
             ),
         ),
+    ),
+    Study(
+        "hapmap dealt to four",
+        "HapMap, people of every population at each of 4 sites",
+        hapmap_labels,
+        (FREQUENCY,),
     ),
     Study(
         "regenie",

@@ -42,21 +42,16 @@ def counted(shared: Path, found: dict[str, survives_genotypes.Kept]) -> pd.DataF
 def test_survives__frequencies_are_those_of_enough_people_at_every_site(
     found: dict[str, survives_genotypes.Kept], counted: pd.DataFrame
 ) -> None:
-    """By the packaged counts alone: 10 carriers and 10 others; for the test 10 of each genotype.
-
-    A population with fewer than 20 calls can never have both, and takes no part.
-    """
+    """By the packaged counts alone: 10 carriers and 10 others; for the test 10 of each genotype."""
     answer = found["hapmap"].answers[0].none.table.set_index("variant").loc[counted.index]
     alleles, number = (pd.Series(0, index=counted.index) for _ in range(2))
     stands, tested = alleles == 0, alleles == 0
     for population in POPULATIONS:
         rows = counted[population]
-        called = rows[GENOTYPES].sum(axis=1)
-        enough = called >= 2 * LEAST
-        stands &= ~enough | ((rows["het"] + rows["hom_alt"] >= LEAST) & (rows["hom_ref"] >= LEAST))
-        tested &= ~enough | (rows[GENOTYPES] >= LEAST).all(axis=1)
-        alleles += (rows["het"] + 2 * rows["hom_alt"]) * enough
-        number += 2 * called * enough
+        stands &= (rows["het"] + rows["hom_alt"] >= LEAST) & (rows["hom_ref"] >= LEAST)
+        tested &= (rows[GENOTYPES] >= LEAST).all(axis=1)
+        alleles += rows["het"] + 2 * rows["hom_alt"]
+        number += 2 * rows[GENOTYPES].sum(axis=1)
     assert 1000 < stands.sum() < 2000
     assert 10 < tested.sum() < 100
     assert ((~answer["suppressed"]) == stands).all()
@@ -64,6 +59,25 @@ def test_survives__frequencies_are_those_of_enough_people_at_every_site(
     assert (answer["allele_count"][stands].astype(int) == alleles[stands]).all()
     assert (answer["allele_number"][stands].astype(int) == number[stands]).all()
     assert answer["frequency"][~stands].isna().all()
+
+
+@pytest.mark.parametrize("aggregator", ["trusted", "masked"])
+def test_survives__of_sums_nobody_sees_enough_is_left_without_any_population(
+    found: dict[str, survives_genotypes.Kept], counted: pd.DataFrame, aggregator: str
+) -> None:
+    """By the packaged counts alone: 10 people in all, and 5 without those of any one site."""
+    answer = getattr(found["hapmap"].answers[0], aggregator).table
+    answer = answer.set_index("variant").loc[counted.index]
+
+    def enough(*genotypes: str) -> pd.Series:
+        parts = pd.concat([counted[p][list(genotypes)].sum(axis=1) for p in POPULATIONS], axis=1)
+        n = parts.sum(axis=1)
+        return (n >= LEAST) & (n - parts.max(axis=1) >= LEAST // 2)
+
+    stands = enough("hom_ref") & enough("het", "hom_alt")
+    assert ((~answer["suppressed"]) == stands).all()
+    tested = enough("hom_ref") & enough("het") & enough("hom_alt")
+    assert (answer["hwe_p_value"].notna() == tested).all()
 
 
 def test_survives__of_one_site_the_same_rules_look_at_the_pool(
