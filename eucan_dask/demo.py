@@ -91,7 +91,9 @@ def build_federation(out: Path, *, progress: Progress | None = None) -> Path:
         )
         init_site(centre / "site", name=name, store=store, policy="public")
         sites.append(str(centre / "site"))
-    init_federation(out / "federation.toml", sites, name="demo", min_sites=3, admit=True)
+    init_federation(
+        out / "federation.toml", sites, name="demo", min_sites=3, overlap="excluded", admit=True
+    )
     return out / "federation.toml"
 
 

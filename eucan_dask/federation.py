@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
-from eucan_dask.errors import Invalid
+from eucan_dask.errors import Invalid, unknown
 from eucan_dask.greet import greet
 from eucan_dask.keys import read_private, read_public
 from eucan_dask.links import DEADLINE_MINUTES, open_link
@@ -32,9 +32,10 @@ from eucan_dask.standing import Standing
 from eucan_dask.variant_panel import VariantPanel
 from eucan_dask.versions import code_digest
 
-__all__ = ["Federation", "new_run"]
+__all__ = ["OVERLAP", "Federation", "new_run"]
 
 FORMAT = 2
+OVERLAP = ("excluded", "unknown")
 EVERYBODY = (Cohort("everybody"),)
 
 
@@ -49,6 +50,9 @@ class Federation:
         Fewer answers than this are no result.
     thresholds
         The federation's own, for totals.
+    overlap
+        "excluded": nobody is counted at two sites. "unknown": somebody may be, so totals need
+        twice as many people.
     key
         The coordinator's: requests are signed with it, and sealed answers opened.
     """
@@ -62,6 +66,7 @@ class Federation:
         thresholds: Thresholds,
         key: Ed25519PrivateKey,
         aggregator: str = "none",
+        overlap: str = "unknown",
     ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.name))
         names = [member.name for member in self.members]
@@ -71,7 +76,10 @@ class Federation:
             raise Invalid(
                 "min_sites cannot be met", where=name, expected=f"1..{len(names)}", found=min_sites
             )
-        self.name, self.min_sites, self.thresholds = name, min_sites, thresholds
+        if overlap not in OVERLAP:
+            raise unknown("overlap", overlap, OVERLAP, where=name)
+        self.name, self.min_sites, self.overlap = name, min_sites, overlap
+        self.thresholds = thresholds if overlap == "excluded" else thresholds.doubled()
         self.aggregator, self.key = aggregator, key
         self._mask_keys: dict[str, MaskKey] | None = None
 
@@ -98,6 +106,7 @@ class Federation:
                 **dict.fromkeys(("name", "private_key_file"), text),
                 "min_sites": config.Key(int),
                 "aggregator": config.Key(str, choices=AGGREGATORS),
+                "overlap": config.Key(str, choices=OVERLAP),
                 "deadline_minutes": config.Key(int | float, default=DEADLINE_MINUTES),
                 "policy": config.Key(dict),
                 "sites": config.Key(list),
@@ -121,6 +130,7 @@ class Federation:
             thresholds=Thresholds.from_toml(policy["thresholds"], policy["zeros"], where=str(path)),
             key=read_private(path.parent / table["private_key_file"]),
             aggregator=table["aggregator"],
+            overlap=table["overlap"],
         )
 
     def __repr__(self) -> str:

@@ -109,6 +109,7 @@ def init_federation(
     *,
     name: str | None = None,
     min_sites: int | None = None,
+    overlap: str = "unknown",
     admit: bool = False,
 ) -> dict[str, str]:
     """Write `federation.toml` for sites on this machine or behind mailboxes.
@@ -125,6 +126,8 @@ def init_federation(
         Site directories, or `mailbox:DIR`: every site that says hello there.
     min_sites
         Least number of sites an answer rests on; all of them, up to three, where nothing is said.
+    overlap
+        Whether somebody may be a patient of two sites: see `Federation`.
     admit
         Let the federation ask the sites on this machine, with every aggregator and in every tier,
         and let these mask with each other: in place of their stewards.
@@ -163,7 +166,8 @@ def init_federation(
         f"format = 2\nname = {json.dumps(name or file.stem)}\n"
         f"private_key_file = {json.dumps(private.name)}   # signs requests: keep it to yourself\n"
         f"min_sites = {least}          # fewer answers than this are no result\n"
-        'aggregator = "none"         # who adds the sites up: none = the analyst\n\n'
+        'aggregator = "none"         # who adds the sites up: none = the analyst\n'
+        f"overlap = {json.dumps(overlap)}       # excluded: nobody is a patient of two sites\n\n"
         f"# For totals; each site judges its own answers by its own policy.\n{scoped}"
         + "\n".join(rows),
         encoding="utf-8",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,14 @@ AGGREGATORS = ("none", "trusted", "masked")
 KINDS = ("counts", "curve", "model", "variant_counts", "association")
 _NUMBER = config.Key(int | float)
 _INT = config.Key(int)
+_LEAST_PEOPLE = (
+    "min_individuals",
+    "min_cell",
+    "min_carriers",
+    "min_non_carriers",
+    "min_case_carriers",
+    "min_control_carriers",
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,14 @@ class Thresholds:
                 "rounding is not offered yet", where=f"{where} [thresholds] round_to", expected=1
             )
         return cls(**values, zeros_disclosive=zero["disclosive"])
+
+    def doubled(self) -> Thresholds:
+        """With twice the least numbers of people, where somebody may be counted at two sites.
+
+        What asks for one person, or nobody, asks for nothing and stays.
+        """
+        least = {name: getattr(self, name) for name in _LEAST_PEOPLE}
+        return replace(self, **{name: 2 * n if n > 1 else n for name, n in least.items()})
 
 
 @dataclass(frozen=True, repr=False)

@@ -54,6 +54,7 @@ def entry_of(
                 "site": o.site,
                 "status": o.status,
                 "reason": o.reason,
+                "membership": o.membership,
                 "n_tasks": o.n_tasks,
                 "seconds": round(o.seconds, 1),
                 "bytes_in": o.bytes_in,
@@ -101,6 +102,7 @@ def provenance(
         "versions": package_versions(),
         "code_digest": code_digest(),
         "min_sites": federation.min_sites,
+        "overlap": federation.overlap,
         "sites": [
             {
                 "site": member.name,

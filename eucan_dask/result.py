@@ -28,6 +28,8 @@ class SiteOutcome:
     ----------
     status
         "answered", "refused", "invalid" or "unavailable".
+    membership
+        What the site says of whom the answer may leave out.
     bytes_in, bytes_out
         Bytes of all requests to the site and all releases from it.
     """
@@ -38,6 +40,7 @@ class SiteOutcome:
     findings: tuple[Finding, ...] = ()
     freeze: str = ""
     data_class: str = ""
+    membership: str = ""
     n_tasks: int = 0
     seconds: float = 0.0
     bytes_in: int = 0

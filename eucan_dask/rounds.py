@@ -178,6 +178,7 @@ class Rounds:
                 findings=release.findings,
                 freeze=str(release.header.get("freeze", before.freeze)),
                 data_class=str(release.header.get("data_class", before.data_class)),
+                membership=str(release.header.get("membership", before.membership)),
                 n_tasks=before.n_tasks + int(release.header.get("n_tasks", 0)),
                 seconds=before.seconds + float(release.header.get("seconds", 0.0)),
                 bytes_out=before.bytes_out + len(answer),

@@ -355,7 +355,9 @@ def attacked(
     ]
     file = directory / "federation.toml"
     admit = {"admit": True} if "admit" in signature(init_federation).parameters else {}
-    init_federation(file, [str(site) for site in sites], min_sites=min_sites, **admit)
+    init_federation(
+        file, [str(site) for site in sites], min_sites=min_sites, **admit, overlap="excluded"
+    )
     return Analyst(file)
 
 

@@ -88,7 +88,9 @@ def federate(
         text = site.read_text().replace('kind = "local"', 'kind = "threads"')
         site.write_text(text.replace("threads = 2\n", ""))
         sites.append(str(own / "site"))
-    init_federation(out / "federation.toml", sites, min_sites=min_sites, admit=True)
+    init_federation(
+        out / "federation.toml", sites, min_sites=min_sites, admit=True, overlap="excluded"
+    )
     return out / "federation.toml"
 
 

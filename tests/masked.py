@@ -61,7 +61,9 @@ def make_masked(
         str(make_site(directory, name, part, policy=policy, settings=settings, genotypes=genotypes))
         for name, part in zip(NAMES, split(some, of), strict=False)
     ]
-    init_federation(directory / "federation.toml", sites, min_sites=min_sites, admit=True)
+    init_federation(
+        directory / "federation.toml", sites, min_sites=min_sites, admit=True, overlap="excluded"
+    )
     return directory / "federation.toml"
 
 
@@ -176,4 +178,5 @@ def scripted(file: Path, *, without: str = "", **scripts: Script) -> Federation:
         min_sites=opened.min_sites,
         thresholds=opened.thresholds,
         key=opened.key,
+        overlap="excluded",
     )

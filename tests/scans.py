@@ -77,7 +77,9 @@ def make_scan_federation(directory: Path) -> Path:
         edit(site / "policy.toml", settings | {"controlled_aggregators": '["none"]'})
         set_cluster(site, "synchronous")
         sites.append(str(site))
-    init_federation(directory / "federation.toml", sites, min_sites=1, admit=True)
+    init_federation(
+        directory / "federation.toml", sites, min_sites=1, admit=True, overlap="excluded"
+    )
     (directory / "panel.txt").write_text("\n".join(LABELS), encoding="utf-8")
     (directory / "job.toml").write_text(JOB, encoding="utf-8")
     return directory / "federation.toml"
@@ -140,6 +142,7 @@ def counted(file: Path, **links: tuple[Exception, int]) -> tuple[Federation, lis
         min_sites=opened.min_sites,
         thresholds=opened.thresholds,
         key=opened.key,
+        overlap="excluded",
     )
     return again, wrapped
 

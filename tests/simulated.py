@@ -99,5 +99,7 @@ def make_federation(
                 )
             )
         )
-    init_federation(directory / "federation.toml", sites, min_sites=min_sites, admit=True)
+    init_federation(
+        directory / "federation.toml", sites, min_sites=min_sites, admit=True, overlap="excluded"
+    )
     return directory / "federation.toml"

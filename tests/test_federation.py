@@ -98,6 +98,7 @@ def with_links(
         min_sites=federation.min_sites,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
 
 
@@ -270,6 +271,7 @@ def answers(
         min_sites=federation.min_sites,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
 
 
@@ -306,6 +308,7 @@ def test_run__an_answer_of_another_site_is_refused(federation: Federation) -> No
         min_sites=2,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
     with pytest.raises(Invalid, match="comes from another site"):
         ask(swapped)
@@ -365,6 +368,7 @@ def test_run__a_drop_out_restarts_the_fit_with_the_smaller_roster(federation: Fe
         min_sites=2,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
     alone = ask(without, COX)
     for name in ("coef", "se", "n", "log_likelihood"):
@@ -518,6 +522,7 @@ def test_hello__a_site_under_another_name_is_invalid(federation: Federation) -> 
         min_sites=2,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
     with pytest.raises(Invalid, match="has another name"):
         wrong.hello()
@@ -540,6 +545,7 @@ def without_hello(federation: Federation, *names: str) -> Federation:
         min_sites=2,
         thresholds=federation.thresholds,
         key=federation.key,
+        overlap="excluded",
     )
 
 

@@ -54,7 +54,7 @@ def test_init_federation__asks_for_up_to_three_sites(
     with Federation.open(tmp_path / "f" / "federation.toml") as federation:
         assert federation.min_sites == least
         assert federation.name == "mine"
-        assert federation.thresholds.min_cell == 10
+        assert federation.thresholds.min_cell == 20  # nobody said that no one is counted twice
     with pytest.raises(Invalid, match="exists already"):
         init_federation(tmp_path / "f" / "federation.toml", links)
 
@@ -64,8 +64,10 @@ def test_init_federation__public_thresholds_only_if_every_site_is_public(tmp_pat
     public = make_site(tmp_path, "a", some, policy="public")
     careful = make_site(tmp_path, "b", some)
     init_federation(tmp_path / "public.toml", [str(public)])
-    init_federation(tmp_path / "mixed.toml", [str(public), str(careful)])
-    for name, least in (("public", 0), ("mixed", 10)):
+    both = [str(public), str(careful)]
+    init_federation(tmp_path / "mixed.toml", both, overlap="excluded")
+    init_federation(tmp_path / "overlapping.toml", both)
+    for name, least in (("public", 0), ("mixed", 10), ("overlapping", 20)):
         with Federation.open(tmp_path / f"{name}.toml") as federation:
             assert federation.thresholds.min_cell == least
 

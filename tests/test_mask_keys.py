@@ -114,6 +114,7 @@ def federation_of(file: Path, names: str) -> tuple[Federation, list[Greeted]]:
         min_sites=2,
         thresholds=opened.thresholds,
         key=opened.key,
+        overlap="excluded",
     )
     return again, links
 

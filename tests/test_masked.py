@@ -169,6 +169,26 @@ def test_run__says_that_membership_may_differ(personal: Path) -> None:
         assert set(release.arrays) == {"masked"}
 
 
+def test_run__of_people_who_may_be_counted_twice_totals_need_twice_as_many(personal: Path) -> None:
+    ages = CohortSummary(fields=(SummaryField(field="age_at_diagnosis", edges=(45.0, 50.0, 55.0)),))
+    shown, text = {}, personal.read_text(encoding="utf-8")
+    for overlap in ("excluded", "unknown"):
+        forget(personal)
+        file = personal.with_name(f"{overlap}.toml")
+        said = text.replace('overlap = "excluded"', f'overlap = "{overlap}"')
+        file.write_text(
+            said.replace('"federation.key"', f'"{personal.stem}.key"'), encoding="utf-8"
+        )
+        with Federation.open(file) as federation:
+            found = federation.run(ages, purpose=PURPOSE, aggregator="trusted")
+        shown[overlap] = found.to_dataframe("summary").set_index("level")["count"].dropna()
+        membership = {outcome.membership for outcome in found.outcomes}
+        assert membership == {"may differ by fewer than 10 people"}
+    assert 10 <= shown["excluded"][shown["excluded"] > 0].min() < 20
+    assert (shown["unknown"] >= 20).all()
+    assert len(shown["unknown"]) >= 1
+
+
 # --- one way of giving ---
 
 

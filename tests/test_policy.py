@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,19 @@ def test_thresholds__a_ratio_may_be_written_as_an_integer(tmp_path: Path) -> Non
 def test_thresholds__have_no_default() -> None:
     with pytest.raises(TypeError):
         Thresholds()  # type: ignore[call-arg]
+
+
+def test_thresholds__doubled_where_somebody_may_be_counted_twice() -> None:
+    own = Thresholds.from_toml(RECOMMENDED["thresholds"], RECOMMENDED["zeros"], where="recommended")
+    people = (
+        "individuals",
+        "cell",
+        "carriers",
+        "non_carriers",
+        "case_carriers",
+        "control_carriers",
+    )
+    twice = {f"min_{p}": 2 * getattr(own, f"min_{p}") for p in people}
+    assert min(twice.values()) > 2
+    assert own.doubled() == replace(own, **twice)
+    assert replace(own, min_cell=1).doubled().min_cell == 1

@@ -39,6 +39,12 @@ def add(commands: Any) -> None:
     start.add_argument("--site", action="append", required=True, metavar="DIR_OR_LINK")
     start.add_argument("--name")
     start.add_argument("--min-sites", type=int)
+    start.add_argument(
+        "--overlap",
+        default="unknown",
+        choices=("excluded", "unknown"),
+        help="whether somebody may be counted at two sites: then totals need twice as many people",
+    )
     start.add_argument("--admit", action="store_true", help="at the sites on this machine too")
     start.set_defaults(run=_federation)
 
@@ -114,6 +120,7 @@ def _federation(arguments: argparse.Namespace) -> None:
         arguments.site,
         name=arguments.name,
         min_sites=arguments.min_sites,
+        overlap=arguments.overlap,
         admit=arguments.admit,
     )
     public, name = arguments.file.with_suffix(".pub"), arguments.name or arguments.file.stem

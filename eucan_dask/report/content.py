@@ -35,6 +35,10 @@ _TIERS = {
     "registered": "named people under agreement",
     "controlled": "a permit and a controlled workspace",
 }
+_OVERLAP = {
+    "excluded": "nobody is counted at two centres",
+    "unknown": "somebody may be counted at two centres, so totals rest on twice as many people",
+}
 _CLASSES = {"personal": "personal", "public": "public", "synthetic": "synthetic"}
 _STATUS = {
     "refused": "refused",
@@ -112,6 +116,7 @@ def facts(run: Run) -> list[dict[str, str]]:
         _fact(
             "Centres", f"{answered} of {len(run.sites)}", f"at least {record['min_sites']} needed"
         ),
+        _fact("Overlap", record["overlap"] or "not stated", _OVERLAP.get(record["overlap"], "")),
         _fact("Data", _CLASSES[record["data_class"]], listed(assemblies)),
     ]
 
@@ -156,6 +161,8 @@ def _site(site: Mapping[str, Any], analyses: Sequence[Analysis]) -> dict[str, An
     named = (("Freeze", "freeze"), ("Assembly", "assembly"), ("Data class", "data_class"))
     panel = {name: site[key] or "not stated" for name, key in named}
     if work:
+        notes = {e["membership"] for _, e in work} - {None, ""}
+        panel |= {"Cohorts": listed(sorted(notes))} if notes else {}
         panel |= {
             "Received": sized(sum(e["bytes_in"] for _, e in work)),
             "Sent": sized(sum(e["bytes_out"] for _, e in work)),

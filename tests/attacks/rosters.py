@@ -98,7 +98,7 @@ def sybils(directory: Path) -> Strength:
         for name, part in zip("axy", simulated, strict=True)
     ]
     file = directory / "after" / "federation.toml"
-    init_federation(file, [str(site) for site in sites], min_sites=3)
+    init_federation(file, [str(site) for site in sites], min_sites=3, overlap="excluded")
     for site in sites:
         admit_asker(site, "analyst", file.with_suffix(".pub"), AGGREGATORS, tiers=TIERS)
     made_up = [pooled(attacked(directory / c, [p], protected=False).ask(CARRIERS, panel=PANEL))

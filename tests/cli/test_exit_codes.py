@@ -225,7 +225,9 @@ def test_mixed_answers__a_refusing_site_is_left_out(tmp_path: Path, cli: Cli) ->
         for name, n in (("large", 400), ("middle", 300), ("small", 16))
     ]
     federation = tmp_path / "federation.toml"
-    init_federation(federation, [str(site) for site in made], min_sites=2, admit=True)
+    init_federation(
+        federation, [str(site) for site in made], min_sites=2, admit=True, overlap="excluded"
+    )
     path = job(tmp_path / "a.toml", COX)
     answer = _run(cli, federation, path)
     assert answer.code == 0, answer.err

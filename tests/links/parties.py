@@ -124,7 +124,9 @@ def share(
     parties = Parties(root / "desk", own, boxes)
     links = [f"mailbox:{box}" for box in dict.fromkeys(boxes.values())]
     write_key(parties.desk / "federation.key")  # requests may be put by hand as well
-    init_federation(parties.federation, links, min_sites=min_sites or len(sites))
+    init_federation(
+        parties.federation, links, min_sites=min_sites or len(sites), overlap="excluded"
+    )
     return parties
 
 
@@ -205,7 +207,7 @@ def in_process(parties: Parties, tmp_path: Path, analysis: Any = SEX) -> Result:
         for name, site in parties.sites.items()
     ]
     file = tmp_path / "copy" / "federation.toml"
-    init_federation(file, copies, min_sites=len(copies), admit=True)
+    init_federation(file, copies, min_sites=len(copies), admit=True, overlap="excluded")
     with Federation.open(file) as federation:
         return federation.run(analysis, purpose=PURPOSE)
 

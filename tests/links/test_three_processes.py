@@ -163,7 +163,7 @@ def expected(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     root = tmp_path_factory.mktemp("expected")
     left_out = shutil.ignore_patterns("node")
     sites = [str(shutil.copytree(s, root / name, ignore=left_out)) for name, s in made.items()]
-    init_federation(root / "federation.toml", sites, min_sites=3, admit=True)
+    init_federation(root / "federation.toml", sites, min_sites=3, admit=True, overlap="excluded")
     (root / "job.toml").write_text(JOB)
     script = Path(sys.executable).with_name("eucan-dask")
     words = ("run", "job.toml", "--federation", "federation.toml", "--out", "out")

@@ -172,6 +172,7 @@ def survey(asked: Survey, shared: Path, work: Path, public: Federation | None = 
         min_sites=public.min_sites,
         thresholds=recommended(),
         key=public.key,
+        overlap="excluded",
     )
     own = (Way(personal, aggregator) for aggregator in ("none", "trusted", "masked"))
     ways = Ways(*own, Way(totals), Way(public))

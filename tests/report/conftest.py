@@ -163,6 +163,7 @@ def provenance(**changes: Any) -> dict[str, Any]:
         "versions": {"eucan-dask": "0.1.0", "dask": "2024.8.0", "xarray": "2025.1.2"},
         "code_digest": "sha256:3f1c9a7be22d",
         "min_sites": 2,
+        "overlap": "unknown",
         "sites": [site("Barcelona"), site("Berlin"), site("Lyon", "refused")],
         "cohorts": [],
         "analyses": [],
@@ -208,6 +209,7 @@ def analysis(
             {
                 "site": s,
                 "status": "answered",
+                "membership": "may differ by fewer than 10 people",
                 "n_tasks": n,
                 "seconds": t,
                 "bytes_in": 1840,

@@ -85,6 +85,8 @@ def test_write__header_and_summary(run_directory: Path) -> None:
         "health, medical or biomedical research",
         "14 May 2025, 09:31 UTC",
         "2 of 3 centres answered; Lyon refused.",
+        "somebody may be counted at two centres",
+        "may differ by fewer than 10 people",
         "cells are hidden in 5 of 6 tables: fewer than 5 individuals",
         "not among this site's purposes",
         "survival::survfit",
