@@ -159,13 +159,9 @@ def survey(asked: Survey, shared: Path, work: Path, public: Federation | None = 
     build = cohorts.BUILDERS[asked.name]
     if public is None:
         public = Federation.open(build(work / "public", shared))
-    file = build(work / "personal", shared, data_class="personal", policy="recommended")
-    with Federation.open(file) as federation:
-        for member in federation.members:  # how many genes may be asked is not what is compared
-            own = member.link._site.directory / "policy.toml"
-            text = own.read_text(encoding="utf-8")
-            own.write_text(text.replace("open = 1.09", "open = 1_000_000"), encoding="utf-8")
-    personal = Federation.open(file)
+    personal = Federation.open(
+        build(work / "personal", shared, data_class="personal", policy="recommended")
+    )
     totals = Federation(
         public.members,
         name="rule on the totals",
@@ -296,7 +292,12 @@ def put(
         shutil.rmtree(site.directory / "node", ignore_errors=True)
         site.__dict__.pop("ledger", None)
     return way.federation.run(
-        analysis, purpose=PURPOSE, cohorts=some, panel=panel, aggregator=way.aggregator
+        analysis,
+        purpose=PURPOSE,
+        cohorts=some,
+        panel=panel,
+        tier="controlled",
+        aggregator=way.aggregator,
     )
 
 
