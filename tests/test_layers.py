@@ -155,16 +155,8 @@ def test_analyses__see_nothing_of_gate_site_and_federation(name: str) -> None:
 
 
 COORDINATOR_SIDE = (
-    *those(
-        "federation",
-        "federation_file",
-        "rounds",
-        "greet",
-        "waiting",
-        "links.mailbox",
-        "mailbox",
-        "hello",
-    ),
+    *those("federation", "federation_file", "rounds", "greet", "waiting"),
+    *those("links.mailbox", "mailbox", "hello"),
     *those("total", "result", "request", "run", "job", "report", "catalogue"),
     *those("unmasking", "opening", "masks", "fixed_point"),
     *those("wire", "message", "received", "mask_keys", "pool_thresholds"),
