@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,19 +12,17 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from eucan_dask import config
 from eucan_dask.analysis import Analysis, IterativeAnalysis
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, unknown
+from eucan_dask.federation_file import OVERLAP, read_federation
 from eucan_dask.greet import greet
-from eucan_dask.keys import read_private, read_public
-from eucan_dask.links import DEADLINE_MINUTES, open_link
 from eucan_dask.mask_keys import MaskKey, gather
 from eucan_dask.panel import BLOCK_VARIANTS, Panel
 from eucan_dask.partial import indexed
 from eucan_dask.policy import Thresholds
 from eucan_dask.pool_thresholds import pool_of
-from eucan_dask.request import AGGREGATORS, Request, Roster
+from eucan_dask.request import Request, Roster
 from eucan_dask.result import Result, blank_hidden, joined
 from eucan_dask.rounds import Member, Progress, Rounds
 from eucan_dask.scanning import in_order
@@ -32,10 +30,8 @@ from eucan_dask.standing import Standing
 from eucan_dask.variant_panel import VariantPanel
 from eucan_dask.versions import code_digest
 
-__all__ = ["OVERLAP", "Federation", "new_run"]
+__all__ = ["Federation", "new_run"]
 
-FORMAT = 2
-OVERLAP = ("excluded", "unknown")
 EVERYBODY = (Cohort("everybody"),)
 
 
@@ -97,41 +93,7 @@ class Federation:
         Invalid
             For unknown or missing keys, links or key files.
         """
-        path = Path(path)
-        text, remedy = config.Key(str), "write it again with `eucan-dask federation init`"
-        table = config.check(
-            config.read_format(path, FORMAT, remedy=remedy),
-            {
-                "format": config.Key(int),
-                **dict.fromkeys(("name", "private_key_file"), text),
-                "min_sites": config.Key(int),
-                "aggregator": config.Key(str, choices=AGGREGATORS),
-                "overlap": config.Key(str, choices=OVERLAP),
-                "deadline_minutes": config.Key(int | float, default=DEADLINE_MINUTES),
-                "policy": config.Key(dict),
-                "sites": config.Key(list),
-            },
-            where=str(path),
-        )
-        keys = dict.fromkeys(("name", "link", "public_key_file"), text)
-        rows = [config.check(row, keys, where=f"{path} [[sites]]") for row in table["sites"]]
-        policy = config.check(
-            table["policy"],
-            {"thresholds": config.Key(dict), "zeros": config.Key(dict)},
-            where=f"{path} [policy]",
-        )
-        minutes = table["deadline_minutes"] if deadline is None else deadline
-        if not minutes > 0:
-            raise Invalid("a deadline is not above 0", where=path, found=minutes)
-        return cls(
-            [_member(row, path.parent, minutes) for row in rows],
-            name=table["name"],
-            min_sites=table["min_sites"],
-            thresholds=Thresholds.from_toml(policy["thresholds"], policy["zeros"], where=str(path)),
-            key=read_private(path.parent / table["private_key_file"]),
-            aggregator=table["aggregator"],
-            overlap=table["overlap"],
-        )
+        return cls(**read_federation(Path(path), deadline))
 
     def __repr__(self) -> str:
         return f"Federation({self.name!r}, {[member.name for member in self.members]})"
@@ -345,12 +307,6 @@ class Federation:
         dataset = indexed(blank_hidden(dataset, analysis))
         seconds = time.perf_counter() - start
         return Result(analysis, dataset, rounds.outcomes(), request.run, request.round + 1, seconds)
-
-
-def _member(row: Mapping[str, Any], base: Path, minutes: float) -> Member:
-    name, key = row["name"], read_public(base / row["public_key_file"])
-    link = open_link(row["link"], base=base, site=name, key=key, minutes=minutes)
-    return Member(name, link, key)
 
 
 def new_run() -> str:

@@ -79,12 +79,27 @@ class Ask:
 
 @dataclass(frozen=True)
 class Entry:
-    """What an answer was released for, as the steward reads it."""
+    """What an answer was released for, as the steward reads it.
+
+    Parameters
+    ----------
+    sites
+        Those of the roster.
+    question
+        Digest of what was asked.
+    agreement
+        Under what the asker was admitted.
+    """
 
     run: str
     analysis: str
     freeze: str
     tier: str = ""
+    purpose: str = ""
+    aggregator: str = ""
+    sites: tuple[str, ...] = ()
+    question: str = ""
+    agreement: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +230,7 @@ class Ledger(Memory):
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:
         """Note an answer about each cohort, for the steward."""
-        for members in sets.T:
+        for members, criteria in zip(sets.T, ask.definitions, strict=True):
             n = int(members.sum())
             if n < max(ask.smallest, 1):
                 continue
@@ -228,6 +243,7 @@ class Ledger(Memory):
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 **vars(entry),
                 "asker": ask.asker,
+                "criteria": criteria,
                 "n_individuals": n,
                 "members": tag.hex(),
             }

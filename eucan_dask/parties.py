@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from eucan_dask import config
+from eucan_dask.agreement import read_agreement
 from eucan_dask.errors import Invalid, Refused, unknown
 from eucan_dask.keys import public_hex, public_pem, read_public
 from eucan_dask.mailbox import put, token_of
@@ -27,6 +28,8 @@ EMPTY = """# Who may ask this site, and with whom it masks its sums. Nobody else
 #   askers.aggregators: who adds the sites up. "none": the asker sees this site's sums. "trusted":
 #   a processor that is not the analyst sums in memory. "masked": nobody sees this site's sums.
 #   askers.tiers: open, registered (named people under agreement), controlled (with a permit).
+#   askers.agreement: a table for the regulator, kept with each answer: permit = "...",
+#   approved = "2026-03-01", legal_basis, recipients and more (docs/steward.md).
 #   peers: the other sites; needed for "masked" alone.
 format = 1
 """
@@ -34,12 +37,19 @@ format = 1
 
 @dataclass(frozen=True)
 class Asker:
-    """Whoever holds a key that requests are signed with; the aggregators and tiers it may name."""
+    """Whoever holds a key that requests are signed with; the aggregators and tiers it may name.
+
+    Parameters
+    ----------
+    agreement
+        Under what it was admitted, for the record.
+    """
 
     name: str
     key: Ed25519PublicKey
     aggregators: tuple[str, ...]
     tiers: tuple[str, ...]
+    agreement: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Parties:
         text, base = config.Key(str), path.parent
         peer = dict.fromkeys(("name", "public_key_file"), text)
         asker = {**peer, **dict.fromkeys(("aggregators", "tiers"), config.Key(list))}
+        asker["agreement"] = config.Key(dict, default={})
         askers = [config.check(row, asker, where=f"{path} [[askers]]") for row in table["askers"]]
         peers = [config.check(row, peer, where=f"{path} [[peers]]") for row in table["peers"]]
         return cls(
@@ -96,6 +107,7 @@ class Parties:
                         "aggregator", row["aggregators"], AGGREGATORS, where=f"{path} [[askers]]"
                     ),
                     _some_of("tier", row["tiers"], TIERS, where=f"{path} [[askers]]"),
+                    read_agreement(row["agreement"], where=f"{path} [askers.agreement]"),
                 )
                 for row in askers
             ),
@@ -110,6 +122,10 @@ class Parties:
     def name_of(self, key: str) -> str:
         """Who holds a public key, in hexadecimal; empty if nobody who may ask does."""
         return next((a.name for a in self.askers if public_hex(a.key) == key), "")
+
+    def agreement_of(self, key: str) -> Mapping[str, str]:
+        """Under what the holder of a public key, in hexadecimal, was admitted."""
+        return next((a.agreement for a in self.askers if public_hex(a.key) == key), {})
 
     def check(self, request: Request, site: str) -> None:
         """Refuse an aggregator or tier its asker is not admitted with, and masks among strangers.

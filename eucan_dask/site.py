@@ -299,6 +299,11 @@ class Site:
             analysis=request.analysis.name,
             freeze=self.store.manifest.digest,
             tier=request.tier,
+            purpose=request.purpose,
+            aggregator=request.roster.aggregator,
+            sites=request.roster.sites,
+            question=request.question,
+            agreement=self.parties.agreement_of(request.asker),
         )
 
 

@@ -110,6 +110,7 @@ ANALYSIS_SIDE = those(
 LEDGER = (
     *("ledger", "leverage", "families", "settling", "withdrawal", "accounts"),
     *("memory", "people", "vault", "asking", "steward", "transcript"),
+    *("on_record", "agreement"),
 )
 FORBIDDEN_TO_ANALYSES = (
     "gate",
@@ -132,7 +133,7 @@ FORBIDDEN_TO_ANALYSES = (
     "store",
     "clusters",
     "links",
-    "federation",
+    *those("federation", "federation_file"),
 )
 
 
@@ -154,7 +155,8 @@ def test_analyses__see_nothing_of_gate_site_and_federation(name: str) -> None:
 
 
 COORDINATOR_SIDE = (
-    *those("federation", "rounds", "greet", "waiting", "links.mailbox", "mailbox", "hello"),
+    *those("federation", "federation_file", "rounds", "greet", "waiting"),
+    *those("links.mailbox", "mailbox", "hello"),
     *those("total", "result", "request", "run", "job", "report", "catalogue"),
     *those("unmasking", "opening", "masks", "fixed_point"),
     *those("wire", "message", "received", "mask_keys", "pool_thresholds"),

@@ -26,6 +26,12 @@ def add(verbs: Any) -> None:
     ledger.add_argument(
         "--forget-roster", metavar="SUMMAND", help="let sums be given in another way"
     )
+    ledger.add_argument(
+        "--record", metavar="FILE", type=Path, help="write every answer, for the regulator"
+    )
+    ledger.add_argument(
+        "--check", metavar="FILE", type=Path, help="whether a record written before still holds"
+    )
     ledger.set_defaults(run=_ledger)
 
 
@@ -45,6 +51,9 @@ def _ledger(arguments: argparse.Namespace) -> None:
         return
     if arguments.forget_roster is not None:
         _forget(ledger, arguments.forget_roster)
+        return
+    if arguments.record is not None or arguments.check is not None:
+        _record(ledger, arguments.record, arguments.check)
         return
     if arguments.person is not None:
         rows, held = steward.about_person(ledger, arguments.person)
@@ -68,6 +77,15 @@ def _ledger(arguments: argparse.Namespace) -> None:
         ("asker", "refusals", "limit"),
     )
     _table("how sums are given", steward.given(ledger), ("summand", "aggregator", "sites"))
+
+
+def _record(ledger: Any, copy: Path | None, earlier: Path | None) -> None:
+    from eucan_dask.on_record import check_copy, write_copy
+
+    if earlier is not None:
+        print(f"the ledger holds all {check_copy(ledger, earlier)} lines of {earlier}")
+    if copy is not None:
+        print(f"wrote {write_copy(ledger, copy)} lines to {copy}: keep a copy outside this machine")
 
 
 def _forget(ledger: Any, summand: str) -> None:

@@ -306,6 +306,10 @@ def test_site_ledger__of_a_person_and_of_refusals(
         "cleared the refusals of Ada" in cli("site", "ledger", site, "--clear-refusals", "Ada").out
     )
     assert opened.ledger.refusals("Ada") == 0
+    copy = tmp_path / "record.jsonl"
+    assert f"wrote 1 lines to {copy}" in cli("site", "ledger", site, "--record", copy).out
+    assert "holds all 1 lines" in cli("site", "ledger", site, "--check", copy).out
+    refusal(cli("site", "ledger", site, "--record", copy), "exists already")
 
 
 @pytest.fixture

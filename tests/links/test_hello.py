@@ -156,7 +156,7 @@ def test_init__by_mailboxes_alone(made: dict[str, Path], tmp_path: Path, cli: Cl
     sites = {name: tmp_path / name for name in made}
     parties = Parties(file.parent, sites, {n: tmp_path / "boxes" / n for n in made})
     with passing(parties), Federation.open(file, deadline=LONG) as federation:
-        assert federation.thresholds.min_cell == 10
+        assert federation.thresholds.min_cell == 20
         result = federation.run(SEX, purpose=PURPOSE)
     assert {o.status for o in result.outcomes} == {"answered"}
 
