@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from eucan_dask.waiting import AWAITED
 
 __all__ = ["key_values", "progress", "show"]
+
+LONG = 10_000
 
 
 @contextmanager
@@ -48,7 +51,10 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def show(title: str, frame: pd.DataFrame, *, rows: int = 12) -> None:
-    """A table on the terminal, cut after `rows`; suppressed values are shown as "hidden"."""
+    """A table on the terminal, cut after `rows`; suppressed values are shown as "hidden".
+
+    In a file or a pipe lines are as long as they need to be.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -56,14 +62,18 @@ def show(title: str, frame: pd.DataFrame, *, rows: int = 12) -> None:
     last = [c for c in ("coverage", "reason") if c in frame.columns]
     shown = [c for c in frame.columns if c not in last and c != "suppressed"]
     for name in shown:
-        table.add_column(str(name), justify="right" if frame[name].dtype.kind in "if" else "left")
+        justify: Literal["left", "right"] = "right" if frame[name].dtype.kind in "if" else "left"
+        table.add_column(str(name), justify=justify, overflow="fold")
     hidden = frame["suppressed"] if "suppressed" in frame.columns else pd.Series(0, frame.index)
     for i in range(min(rows, len(frame))):
         cells = [_cell(frame[name].iloc[i], hidden=bool(hidden.iloc[i])) for name in shown]
         table.add_row(*cells)
     if len(frame) > rows:
         table.add_row(*(["..."] + [""] * (len(shown) - 1)))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=LONG)
+    console.print(table)
 
 
 def _cell(value: Any, *, hidden: bool) -> str:
