@@ -221,11 +221,12 @@ class Ledger(Memory):
         for number in range(ask.criteria.shape[1]):
             used[:, number] = settling.cohort(number)[rows]
         sets = _in_rows(used, rows, trial.n_people)
+        told = _answered(ask, sets)  # a rule that looked at few people would tell of them
         if ask.budget is not None:
             wary = n_refusals(box, ask.asker) >= ask.max_refusals
-            affordable(box, ask.budget, _answered(ask, sets), wary=wary)
+            affordable(box, ask.budget, told, wary=wary)
         if ask.evaluation is not None:
-            check_transcript(box, ask.evaluation, ask.summands, sets)
+            check_transcript(box, ask.evaluation, ask.summands, told)
         return Decision(ask, used, version, trial)
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:

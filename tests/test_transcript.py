@@ -208,3 +208,15 @@ def test_answer__states_of_several_runs_are_added_up(tmp_path: Path) -> None:
         rules |= {f.rule for f in found.findings if found.status == "refused"}
     assert n_told == n // 2 - 1
     assert rules == {"transcript"}
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 9])
+def test_answer__too_few_people_are_refused_in_the_same_words(tmp_path: Path, n: int) -> None:
+    """Five numbers of four people would be too many: that is not said, nor of whom it is true."""
+    simulated = people(60, seed=3, centre="a", missing=0.0)
+    ages = np.sort(simulated.clinical["age_at_diagnosis"].unique())
+    least = {"field": "age_at_diagnosis", "max": float(ages[n] + ages[n - 1]) / 2 if n else 0.0}
+    site = make_site(tmp_path, "a", simulated, data_class="personal")
+    request = asked(COX, roster=Roster(("a",)), code_digest=code_digest(), tier="open")
+    found = put(site, replace(request, cohorts=(Cohort.of("few", least),)))
+    assert [f.rule for f in found.findings] == ["min_individuals"]

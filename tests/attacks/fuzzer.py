@@ -313,6 +313,7 @@ KNOWN: tuple[Program, ...] = tuple(
         ("curve", (("younger", 60), ("any", HIT, ("younger", 60)))),
         ("frequency", (("all", ("mutated",), ("near", 10)), ("all", ("mutated",), ("near", 11)))),
         ("curve", (("all", ("near", 20), ("mutated",), ("not", SELF)),)),
+        ("odds", (HIT,)),
     )
 )
 
