@@ -144,6 +144,14 @@ class Analysis:
         """
         return {self.name: ""}
 
+    def classifications(self, ds: xr.Dataset) -> tuple[NDArray[np.int64], ...]:
+        """The fields by whose levels it counts people: each one's level (individuals,).
+
+        Below 0 where it has none. `ds` is not aligned. What is told of people (genes, variants,
+        outcomes, traits) is none: a field is, if cohorts are commonly chosen by it.
+        """
+        return ()
+
     def n_parameters(self, panel: Panel) -> int:
         """Parameters of a model, for the rule of parameters against people; 0 for counts."""
         return 0

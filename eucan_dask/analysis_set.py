@@ -22,7 +22,8 @@ DATA = {"mutation_gene": "mutations", "sample_assay": "mutations", "sample_genot
 class AnalysisSet:
     """Who answers: members by the criteria, and people used, both (individuals, cohorts).
 
-    `eligible`, (individuals,), says whose needed fields are known.
+    `eligible`, (individuals,), says whose needed fields are known; `classifications`, by whose
+    levels of which fields people are counted.
     """
 
     question: tuple[object, ...]
@@ -30,6 +31,7 @@ class AnalysisSet:
     criteria: NDArray[np.bool_]
     eligible: NDArray[np.bool_]
     used: NDArray[np.bool_]
+    classifications: tuple[NDArray[np.int64], ...] = ()
 
 
 def analysis_set(
@@ -68,4 +70,4 @@ def analysis_set(
     ids = tuple(map(str, ds["individual_id"].values))
     question = (analysis, cohorts, complete)
     used = criteria & eligible[:, np.newaxis]
-    return AnalysisSet(question, ids, criteria, eligible, used)
+    return AnalysisSet(question, ids, criteria, eligible, used, analysis.classifications(ds))

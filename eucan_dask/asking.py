@@ -29,6 +29,7 @@ def asking(
     individuals: Sequence[str],
     criteria: NDArray[np.bool_],
     eligible: NDArray[np.bool_],
+    classifications: Sequence[NDArray[np.int64]] = (),
     asker: str = "",
     freeze: str = "",
 ) -> Ask:
@@ -44,6 +45,7 @@ def asking(
         least=thresholds.min_cohort_difference,
         # Where sites do not hide small cohorts, these are compared and remembered as well.
         smallest=thresholds.min_individuals if request.roster.aggregator == "none" else 1,
+        classifications=tuple(classifications),
         asker=asker,
         max_refusals=policy.max_refusals,
         budget=None if policy.public else _budget(request, policy),

@@ -13,6 +13,7 @@ from eucan_dask.vault import Box
 
 __all__ = [
     "EVERYTHING",
+    "SPANNED",
     "Families",
     "Family",
     "Trial",
@@ -25,6 +26,7 @@ __all__ = [
 Bool = NDArray[np.bool_]
 EVERYTHING = "*"
 LEFT_OUT = "left out"
+SPANNED = "spanned"  # cohorts that were released and are no column
 SHAPE = 16
 
 
@@ -89,6 +91,7 @@ class Trial:
     withdrawn: Bool | None = None
     held_out: Bool | None = None
     left_out: list[Bool] = field(default_factory=list)
+    spanned: dict[bytes, Bool] = field(default_factory=dict)
 
     def verdict(self, box: Box, family: Family, members: Bool, allowed: Bool) -> Verdict:
         """What becomes of a membership in a family; one that was released is free."""
@@ -110,11 +113,15 @@ class Trial:
         """A family's span with what the request added so far."""
         return self.grown.get(name) or self.families.span(box, name, self.n_people)
 
+    def released(self, box: Box, family: Family, members: Bool) -> bool:
+        """Whether a family was answered on these people before."""
+        return self._known(box, family, members) is not None
+
     def accept(self, box: Box, family: Family, members: Bool) -> None:
         """Add a membership that every family agreed to."""
-        if self._known(box, family, members) is not None:
+        if self.released(box, family, members):
             return
-        shape = family.shape_tag(box)
+        tag, shape = set_tag(box, members), family.shape_tag(box)
         last = self.seen.pop(family.name, None)  # nothing was added since
         seen = last.projection if last is not None else None
         if seen is None or not np.array_equal(seen.members, members):
@@ -123,7 +130,9 @@ class Trial:
             if family.name not in self.grown:
                 self.grown[family.name] = self.span(box, family.name).copy()
             self.added.append((family.name, self.grown[family.name].add(seen, shape=shape)))
-        self.known[family.name, set_tag(box, members)] = shape
+        elif family.name == EVERYTHING:
+            self.spanned[tag] = members
+        self.known[family.name, tag] = shape
 
     def is_left_out(self, box: Box, members: Bool) -> bool:
         """Whether people who differ by few from these were left out for being few: a no stays."""
@@ -142,6 +151,9 @@ class Trial:
             box.put("family", tag, name.encode())
             keep_set(box, np.unpackbits(column.bits).astype(bool))
             box.append("columns", tag, _packed(box, column))
+        for tag, spanned in self.spanned.items():
+            keep_set(box, spanned)
+            box.append(SPANNED, b"", tag)
         for (name, members), shape in self.known.items():
             box.put("member", _member_tag(box, name, members), shape)
         for name, span in self.grown.items():

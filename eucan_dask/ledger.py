@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eucan_dask.accounts import Budget, affordable, pay
+from eucan_dask.cells import Classification, keep_classifications
 from eucan_dask.errors import Refused, Unavailable
 from eucan_dask.families import Families, Trial, keep_set
 from eucan_dask.memory import Memory, n_refusals
@@ -50,6 +51,8 @@ class Ask:
         No combination of answers may rest on fewer people; 0 or 1 compares nothing.
     smallest
         Cohorts with fewer people are not answered, so neither compared nor recorded.
+    classifications
+        By which fields people are counted: each one's level (individuals,), below 0 if unknown.
     asker
         Who asks: refusals are counted by asker.
     max_refusals
@@ -70,6 +73,7 @@ class Ask:
     summands: Mapping[str, str]
     least: int
     smallest: int
+    classifications: tuple[NDArray[np.int64], ...] = ()
     asker: str = ""
     max_refusals: int = 1_000_000
     budget: Budget | None = None
@@ -110,6 +114,7 @@ class Decision:
     used: Bool
     version: int
     trial: Trial = field(repr=False)
+    classified: tuple[Classification, ...] = field(default=(), repr=False)
 
 
 class Ledger(Memory):
@@ -190,6 +195,7 @@ class Ledger(Memory):
             trial = decision.trial
             trial.write(box)
             if entry is not None:
+                keep_classifications(box, decision.classified)
                 self._released(box, ask, entry, decision.used, costs)
             version = box.version
         trial.written(version)
@@ -227,7 +233,7 @@ class Ledger(Memory):
             affordable(box, ask.budget, told, wary=wary)
         if ask.evaluation is not None:
             check_transcript(box, ask.evaluation, ask.summands, told)
-        return Decision(ask, used, version, trial)
+        return Decision(ask, used, version, trial, settling.classified)
 
     def _tell(self, box: Box, ask: Ask, entry: Entry, sets: Bool) -> None:
         """Note an answer about each cohort, for the steward."""

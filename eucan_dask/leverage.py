@@ -131,6 +131,11 @@ class Span:
         """People of each column (rank,)."""
         return np.diagonal(self._products)[: self.rank].astype(np.int64)
 
+    @property
+    def packed(self) -> Bits:
+        """The columns (rank, bytes), packed."""
+        return self._bits[: self.rank]
+
     def members(self, number: int) -> Bool:
         """Those of a column (people,)."""
         return np.unpackbits(self._bits[number], count=self.n_people).astype(bool)

@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eucan_dask.cells import Classification, Compared, level_codes
 from eucan_dask.errors import Refused
 from eucan_dask.families import EVERYTHING, Family, Trial, read_set, read_span
+from eucan_dask.leverage import Verdict
 from eucan_dask.memory import n_refusals
 from eucan_dask.vault import Box
 from eucan_dask.withdrawal import companions
@@ -38,6 +40,8 @@ class Asked(Protocol):
     @property
     def smallest(self) -> int: ...
     @property
+    def classifications(self) -> tuple[NDArray[np.int64], ...]: ...
+    @property
     def asker(self) -> str: ...
     @property
     def max_refusals(self) -> int: ...
@@ -59,6 +63,13 @@ class Settling:
         if ask.least > 1:
             self._staying &= ~self._held_out()
         self._eligible = self._spread(ask.eligible) & self._staying
+        self._levels = [level_codes(c, rows, trial.n_people) for c in ask.classifications]
+        self._compared = Compared(box, trial, self._staying)
+
+    @property
+    def classified(self) -> tuple[Classification, ...]:
+        """Classifications that an answer would release."""
+        return tuple(self._compared.added)
 
     def cohort(self, number: int) -> Bool:
         """The people (people,) a cohort is answered on; nobody, where they are too few.
@@ -82,7 +93,8 @@ class Settling:
         """The people a cohort would be answered on, noted where they are enough."""
         ask = self._ask
         everything, definition = Family(EVERYTHING), ask.definitions[number]
-        settled = self._fit(everything, chosen, self._staying, (definition,))
+        fitted = self._fit(everything, chosen, self._staying, (definition,))
+        settled = self._beside_no_cells(everything, fitted)
         families = [Family(name, shape) for name, shape in ask.summands.items()]
         used = self._agree(families, settled & self._eligible, (definition, ask.scope))
         if (used ^ wanted).sum() >= ask.least:
@@ -91,7 +103,37 @@ class Settling:
             self._accept(everything, settled, (definition,))
             for family in families:
                 self._accept(family, used, (definition, ask.scope))
+            self._classify(settled, used)
         return used
+
+    def _beside_no_cells(self, everything: Family, members: Bool) -> Bool:
+        """These people, or the released cells that they lie few people beside."""
+        for _ in range(ATTEMPTS):
+            if self._trial.released(self._box, everything, members):
+                return members
+            cells = self._compared.beside(members)
+            if cells is None:
+                return members
+            verdict = self._trial.verdict(self._box, everything, cells, self._staying)
+            if verdict.kind not in ("free", "new"):
+                raise _too_near()
+            self._may_be_new(verdict)
+            members = cells
+        raise _too_near()
+
+    def _classify(self, settled: Bool, used: Bool) -> None:
+        """Note that people are counted by levels: those used, or chosen if these differ by few.
+
+        Complete cases are compared within a summand: few who are not do not keep fields apart.
+        """
+        apart = int((settled ^ used).sum())
+        members = settled if apart < self._ask.least else used
+        for codes in self._levels:
+            if not self._compared.add(Classification(members, codes)):
+                raise Refused(
+                    "min_cohort_difference",
+                    "use other levels, or a cohort that was asked before",
+                )
 
     def _agree(self, families: list[Family], used: Bool, definition: tuple[str, ...]) -> Bool:
         """People that every family can be answered on."""
@@ -119,9 +161,12 @@ class Settling:
             raise Refused("one_shape", "use the grid, bins or levels that were asked before")
         if verdict.kind == "refused":
             raise _too_near()
+        self._may_be_new(verdict)
+        return verdict.members
+
+    def _may_be_new(self, verdict: Verdict) -> None:
         if verdict.kind == "new" and self._full:
             raise Refused("max_refusals", "use a cohort that was asked before, or ask the steward")
-        return verdict.members
 
     def _first(self, family: Family, definition: tuple[str, ...]) -> Bool | None:
         """Whom the same words were answered on the last time."""

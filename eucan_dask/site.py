@@ -191,6 +191,7 @@ class Site:
                 individuals=people.individuals,
                 criteria=people.criteria,
                 eligible=people.eligible,
+                classifications=people.classifications,
                 asker=self.parties.name_of(request.asker),
                 freeze=self.store.manifest.digest,
             )

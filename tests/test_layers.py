@@ -108,7 +108,7 @@ ANALYSIS_SIDE = those(
     "variant",
 )
 LEDGER = (
-    *("ledger", "leverage", "families", "settling", "withdrawal", "accounts"),
+    *("ledger", "leverage", "families", "cells", "settling", "withdrawal", "accounts"),
     *("memory", "people", "vault", "asking", "steward", "transcript"),
     *("on_record", "agreement"),
 )

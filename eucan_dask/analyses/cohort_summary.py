@@ -185,6 +185,9 @@ class CohortSummary(Analysis):
     def summands(self, panel: Panel) -> dict[str, str]:
         return {f"level:{f.field}": repr(f.labels) for f in self.fields}
 
+    def classifications(self, ds: xr.Dataset) -> tuple[NDArray[np.int64], ...]:
+        return tuple(f.codes(ds) for f in self.fields)
+
     def coords(self, panel: Panel, cohorts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         levels = tuple(f"{f.field}|{label}" for f in self.fields for label in f.labels)
         return {**super().coords(panel, cohorts), "levels": levels}
