@@ -1,5 +1,7 @@
 """What a request costs the ledger: 50,000 people, 1,000 independent memberships a family.
 
+A hundred of these were counted by the levels of a field.
+
 Each line is one request from a cold start, as `site pass` makes it: the file is opened and read,
 the cohorts are decided on, the answer is recorded and on disk. Prints a Markdown table.
 """
@@ -20,7 +22,10 @@ KEY = b"k" * 32
 PEOPLE = tuple(f"person-{i:06d}" for i in range(N_PEOPLE))
 
 
-def question(columns: np.ndarray, name: str) -> Ask:
+LEVELS = np.random.default_rng(2).integers(0, 5, N_PEOPLE)
+
+
+def question(columns: np.ndarray, name: str, *, counted: bool = False) -> Ask:
     return Ask(
         individuals=PEOPLE,
         criteria=columns,
@@ -30,6 +35,7 @@ def question(columns: np.ndarray, name: str) -> Ask:
         summands={"survival": ""},
         least=FEWEST,
         smallest=FEWEST,
+        classifications=(LEVELS,) if counted else (),
     )
 
 
@@ -42,7 +48,8 @@ def filled(path: Path) -> None:
     rng = np.random.default_rng(0)
     ledger = Ledger(path, KEY)
     for start in range(0, RANK, 50):
-        decision = ledger.decide(question(random_cohorts(rng, 50), f"filling {start}"))
+        asked = question(random_cohorts(rng, 50), f"filling {start}", counted=start < 100)
+        decision = ledger.decide(asked)
         ledger.record(decision, Entry(f"run {start}", "survival", "freeze"))
     with ledger.vault.open() as box:
         ranks = {name: read_span(box, name, N_PEOPLE).rank for name in (EVERYTHING, "survival")}

@@ -438,8 +438,8 @@ def test_answer__the_age_of_one_person_is_not_the_difference_of_two_fits(tmp_pat
 
 ONE_BY_ONE = pytest.mark.xfail(
     strict=True,
-    reason="cells of one release are judged together, those of several are not: the ledger "
-    "compares people, not cells (disclosure.md, 4)",
+    reason="counts of one release are judged together, those of several are not: the ledger "
+    "compares people and cells of tables, not attributes (docs/policy.md, what it cannot prevent)",
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.attack_people import Analyst
-from tests.attacks import differencing, lgg, oracles, rosters
+from tests.attacks import cells, differencing, lgg, oracles, rosters
 from tests.attacks.fuzzer import remembered
 
 
@@ -55,6 +55,12 @@ def test_linear_system__of_real_people(memory: Path, shared: Path) -> None:
     analyst = Analyst(file)
     after = differencing.one_by_one(analyst, questions, members, secret, panel=lgg.PANEL)
     assert after <= 0.55
+
+
+def test_cells_against_cohorts(memory: Path) -> None:
+    found = cells.against_cohorts.strength(memory)
+    assert found.before >= 0.9
+    assert found.after == 0.0
 
 
 def test_refusal_as_oracle(memory: Path) -> None:
