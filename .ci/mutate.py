@@ -217,6 +217,8 @@ def words(source: str, changed: str) -> str:
         return "a type that is not looked at"
     if isinstance(path[-1], str):
         path = path[:-1]
+    if any(isinstance(n, ast.keyword) and n.arg == "strict" for n in path):
+        return "a check of zip's own"
     top = path[2] if len(path) > 2 else None
     if isinstance(top, ast.Assign) and isinstance(top.value, ast.Subscript):
         if isinstance(top.value.value, ast.Name) and top.value.value.id in TYPES:

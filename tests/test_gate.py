@@ -157,9 +157,10 @@ def test_judge__codes_of_one_cohort_do_not_touch_another() -> None:
 
 
 def levels(counts: list[int], limits: Thresholds) -> list[int]:
-    """Codes of the levels female, male, other, missing of one cohort."""
+    """Codes of the levels of one cohort; the last two are other and missing."""
+    names = tuple(f"l{i}" for i in range(len(counts) - 2))
     c = case(
-        SEX,
+        CohortSummary(fields=(SummaryField(field="f", levels=names),)),
         {"cohort_n_individuals": [sum(counts)], "level_n_individuals": [counts]},
         cohort_n=[sum(counts)],
         limits=limits,
@@ -200,6 +201,34 @@ def test_complement__nobody_missing_may_be_said() -> None:
     """A zero of "missing" or "other" says nothing of anybody, even where zeros are hidden."""
     assert levels([50, 40, 0, 0], thresholds(K, zeros=True)) == [SHOWN] * 4
     assert levels([50, 0, 40, 0], thresholds(K, zeros=True))[1] != SHOWN
+
+
+@pytest.mark.parametrize(
+    ("counts", "zeros", "n_hidden"),
+    [
+        ([7, 3, 40, 50], False, 2),  # each can hold 1 to 9
+        ([6, 3, 40, 50], False, 3),  # nine people
+        ([7, 3, 10, 50], False, 2),  # the third could be one of those hidden
+        ([7, 4, 10, 50], False, 3),  # a smaller cell would not have come along
+        ([50, 40, 0, 3], False, 2),  # the 40, not the zero
+        ([9, 3, 8, 50, 0, 0], False, 3),  # no zero is needed beside twenty people
+        ([9, 3, 7, 50, 0, 0], False, 5),  # but beside nineteen
+        ([5, 5, 0, 40, 0, 0], True, 5),  # with zeros each can hold 0 to 10
+        ([2] * 7 + [1] * 6 + [50, 60, 0, 0], False, 15),  # each could hold 1 to 8 alone
+    ],
+)
+def test_complement__no_more_is_hidden_than_must_be(
+    counts: list[int], n_hidden: int, *, zeros: bool
+) -> None:
+    codes = levels(counts, thresholds(K, zeros=zeros))
+    assert set(codes) == {SHOWN, COMPLEMENT}
+    assert sum(code == COMPLEMENT for code in codes) == n_hidden
+
+
+def test_complement__the_smallest_cell_comes_along() -> None:
+    assert levels([50, 40, 0, 3], thresholds(K)) == [SHOWN, COMPLEMENT, SHOWN, COMPLEMENT]
+    limits = thresholds(1, zeros=True)
+    assert levels([5, 0, 1, 0], limits) == [SHOWN, COMPLEMENT, COMPLEMENT, COMPLEMENT]
 
 
 def test_complement__groups_are_apart() -> None:
