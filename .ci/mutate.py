@@ -41,7 +41,7 @@ TESTS = {
     "structural": "gate",
     "insider": "insider total",
     "complement": "gate insider",
-    "rules": "gate total insider bounds",
+    "rules": "rules gate total insider",
     "leverage": "leverage ledger",
     "families": "steward ledger",
     "settling": "ledger",
