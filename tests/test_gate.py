@@ -608,6 +608,19 @@ def test_release__a_processor_gets_no_support_of_people_who_are_left_out() -> No
     assert out[PAIRS].tolist() == [[60, 60, 60], [3, 3, 3], [0, 0, 0]]
 
 
+def test_release__a_processor_gets_supports_of_traits_beside_a_variant_that_is_hidden() -> None:
+    analysis, panel = LinearAssociation(traits=(Term(field="y"),)), Panel(variants=("1:5:A:G",))
+    specs = {s.name: s.shape(analysis.coords(panel, ("c",))) for s in analysis.yields}
+    arrays = {name: np.full(shape, 20) for name, shape in specs.items()}
+    moved, none = (np.array([found]) for found in (True, False))
+    for hidden in (moved, none):
+        c = case(analysis, arrays, panel=panel, aggregator="trusted", public=True, moved=hidden)
+        out = released(replace(c, pool=thresholds(K))).arrays
+        assert out["association_hidden"].tolist() == [WHOLE if hidden.any() else SHOWN]
+        assert out["variant_n_carriers"].tolist() == [0 if hidden.any() else 20]
+        assert out["trait_n_cases"].tolist() == [20]
+
+
 def test_release__under_masks_how_all_cohorts_lie_is_added_up() -> None:
     out = released(genotypes_of([60, 3, 2], aggregator="masked")).arrays
     assert out["variant_n_carriers"].tolist() == [[1, 1, 1]]
