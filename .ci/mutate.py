@@ -44,7 +44,7 @@ TESTS = {
     "rules": "rules gate total insider",
     "leverage": "frozen leverage ledger",
     "families": "frozen families steward ledger",
-    "settling": "families ledger",
+    "settling": "settling families ledger",
     "ledger": "frozen families steward ledger transcript",
     "accounts": "frozen families steward exposure ledger",
     "ways": "frozen families steward ledger",
