@@ -45,8 +45,8 @@ TESTS = {
     "leverage": "frozen leverage ledger",
     "families": "frozen families steward ledger",
     "settling": "settling families ledger",
-    "ledger": "frozen families steward ledger transcript",
-    "accounts": "frozen families steward exposure ledger",
+    "ledger": "frozen accounts families steward ledger transcript",
+    "accounts": "frozen accounts families steward exposure ledger",
     "ways": "frozen families steward ledger",
     "transcript": "frozen families transcript",
     "masks": "masks",
@@ -223,8 +223,9 @@ def words(source: str, changed: str) -> str:
     if any(isinstance(n, ast.keyword) and n.arg == "strict" for n in path):
         return "a check of zip's own"
     top = path[2] if len(path) > 2 else None
-    if isinstance(top, ast.Assign) and isinstance(top.value, ast.Subscript):
-        if isinstance(top.value.value, ast.Name) and top.value.value.id in TYPES:
+    if isinstance(top, ast.Assign) and not isinstance(top.value, ast.Call):
+        named = [n.id for n in ast.walk(top.value) if isinstance(n, ast.Name)]
+        if named and named[0] in TYPES:
             return "a type that is not looked at"
     if isinstance(top, ast.Assign) and getattr(top.targets[0], "id", "") == "__all__":
         return "the list of public names"

@@ -136,6 +136,11 @@ def test_trial__raises_the_version_where_it_adds_anything(ledger: Ledger) -> Non
         assert version() == before + more, change
 
 
+def test_way__names_sites_only_where_they_mask_each_other() -> None:
+    assert Way("none") == Way.of("none", ("a", "b"))
+    assert Way.of("masked", ("b", "a", "b")) == Way("masked", ("a", "b"))
+
+
 # --- names ---
 
 

@@ -122,6 +122,17 @@ def test_cohort__so_many_leave_with_one_who_withdrew(ledger: Ledger, least: int,
     assert ask(ledger, first(50), gone=(7,), least=least).sum() == 50 - out
 
 
+def test_cohort__who_stays_out_is_remembered_whoever_goes_next(ledger: Ledger) -> None:
+    """Were the companions of two chosen anew, others would leave, and the first would be known."""
+    ask(ledger, first(50))
+    ask(ledger, ~first(50), gone=(49,))  # no membership tells the companions from the others
+    copied = ledger.vault.path.with_name("copy.sqlite")
+    copied.write_bytes(ledger.vault.path.read_bytes())
+    after = ask(Ledger(copied, b"k" * 32), first(50), gone=(49,))[0]
+    companion = int(np.flatnonzero(first(49) & ~after)[0])
+    np.testing.assert_array_equal(ask(ledger, first(50), gone=(companion, 49))[0], after)
+
+
 def test_cohort__who_stays_out_is_answered_on_where_nothing_is_compared(ledger: Ledger) -> None:
     ask(ledger, first(50))
     assert ask(ledger, first(50), gone=(7,)).sum() == 40
