@@ -52,8 +52,8 @@ TESTS = {
     "masks": "masks",
     "fixed_point": "frozen fixed_point masks",
     "masking": "masks opening",
-    "opening": "opening",
-    "unmasking": "opening masked_dropouts",
+    "opening": "unmasking opening",
+    "unmasking": "unmasking opening",
     "received": "wire",
     "message": "wire",
     "wire": "wire",
@@ -236,6 +236,8 @@ def words(source: str, changed: str) -> str:
         return "the wording of a message" if "values" in path else ""
     for node in path:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "remedy":
+            return "the wording of a message"
+        if isinstance(node, ast.keyword) and node.arg == "where":
             return "the wording of a message"
         if isinstance(node, ast.FunctionDef) and node.name == "__repr__":
             return "the wording of a message"
