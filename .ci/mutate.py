@@ -54,7 +54,7 @@ TESTS = {
     "masking": "masks opening",
     "opening": "unmasking opening",
     "unmasking": "unmasking opening",
-    "received": "wire",
+    "received": "received wire",
     "message": "wire",
     "wire": "wire",
     "bounds": "frozen bounds",
