@@ -57,7 +57,7 @@ TESTS = {
     "received": "received wire",
     "message": "wire",
     "wire": "wire",
-    "bounds": "frozen bounds",
+    "bounds": "frozen bounds analyses/genotype_disclosure",
 }
 HEAVY = (
     "numpy scipy.linalg scipy.optimize scipy.special scipy.stats pandas xarray dask.array "
@@ -148,6 +148,7 @@ def run_tests(copy: Path, module: str, chosen: dict[str, float] | None, note: Pa
     os.chdir(copy)
     sys.path.insert(0, str(copy))
     source = copy / f"eucan_dask/{module}.py"
+    named = [name.rpartition("/") for name in TESTS[module].split()]
     noted = None
     if chosen is None:
         noted = coverage.Coverage(data_file=None, config_file=False, include=[str(source)])
@@ -157,7 +158,7 @@ def run_tests(copy: Path, module: str, chosen: dict[str, float] | None, note: Pa
     watch = Watch(chosen, noted)
     if noted is not None:
         watch_fixtures(watch)
-    files = [f"tests/test_{name}.py" for name in TESTS[module].split()]
+    files = [f"tests/{folder}{of}test_{name}.py" for folder, of, name in named]
     options = "-x -q --tb=short --assert=plain -p no:cacheprovider -p no:xdist -W ignore -o".split()
     options += ["addopts=--import-mode=importlib", "-m", "not long", f"--basetemp={copy}/kept"]
     code = pytest.main([*options, *files], [watch])

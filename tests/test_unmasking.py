@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eucan_dask import message, wire
 from eucan_dask.errors import Invalid, Refused, Unavailable
-from eucan_dask.keys import exchange_key, public_hex
+from eucan_dask.keys import exchange_key, open_sealed, public_hex
 from eucan_dask.links import Link
 from eucan_dask.opening import decode_opened, decode_opening, encode_opened, encode_opening
 from eucan_dask.unmasking import Opener
@@ -95,6 +95,16 @@ def test_encode_opened__a_key_and_a_refusal() -> None:
     assert (caught.value.rule, caught.value.remedy, caught.value.site) == (
         *("one_roster", "ask b", "a"),
     )
+
+
+def test_encode_opened__is_sealed_for_one_use_opening_and_site() -> None:
+    """The same bytes in every version: the coordinator's may be another."""
+    _, arrays = message.unpack(opened("a", b"k" * 32)[:-64])
+    context = f"eucan-dask opened\n{wire.request_digest(OPENING)}\na".encode()
+    own, sealed = exchange_key(OWN, "reply"), arrays["sealed"].tobytes()
+    assert open_sealed(own, sealed, context) == b"k" * 32
+    with pytest.raises(Invalid, match="cannot be opened"):
+        open_sealed(own, sealed, b"eucan-dask sealed" + context[17:])
 
 
 @pytest.mark.parametrize("beyond", [0, 1])
