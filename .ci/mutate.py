@@ -55,8 +55,8 @@ TESTS = {
     "opening": "unmasking opening",
     "unmasking": "unmasking opening",
     "received": "received wire",
-    "message": "wire",
-    "wire": "wire",
+    "message": "message wire",
+    "wire": "received wire",
     "bounds": "frozen bounds analyses/genotype_disclosure",
 }
 HEAVY = (
