@@ -893,6 +893,12 @@ def test_decode_request__reads_nothing_of_a_stranger(monkeypatch: pytest.MonkeyP
         decode_request(encode_request(request(), OTHER))
 
 
+def test_purposes__are_those_of_every_version() -> None:
+    """Another word, and no site could read what another version signed."""
+    words = (b"eucan-dask request\n", b"eucan-dask release\n", b"eucan-dask sealed\n")
+    assert (wire.REQUEST, wire.RELEASE, wire.SEALED) == words
+
+
 # --- sealed for a processor ---
 
 
