@@ -174,6 +174,12 @@ KEPT = {
 }
 
 
+def test_format__what_tells_one_shape_from_another(ledger: Ledger) -> None:
+    with ledger.vault.open() as box:
+        assert Family("f", "weeks").shape_tag(box).hex() == "bd0fb12e0c95f13a69bcacac23c68974"
+        assert Family("f").shape_tag(box) == b""
+
+
 def test_format__what_is_kept_is_found_under_the_same_names(ledger: Ledger) -> None:
     """A kind or tag by another name forgets what was told: it needs another `vault.FORMAT`.
 

@@ -899,6 +899,14 @@ def test_purposes__are_those_of_every_version() -> None:
     assert (wire.REQUEST, wire.RELEASE, wire.SEALED) == words
 
 
+def test_decode_request__as_many_bytes_as_may_be() -> None:
+    """Beyond them nothing is looked at."""
+    with pytest.raises(Invalid, match="not a message"):
+        decode_request(bytes(2**26))
+    with pytest.raises(Invalid, match="is too large"):
+        decode_request(bytes(2**26 + 1))
+
+
 # --- sealed for a processor ---
 
 
