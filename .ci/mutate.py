@@ -264,13 +264,20 @@ def tests_of(line: int, source: str, note: dict[str, Any]) -> dict[str, float]:
     return held if not found or "" in found else {t: held[t] for t in found}
 
 
+def function_of(line: int, source: str) -> str:
+    """The innermost function a line is in."""
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    around = [n for n in nodes if n.lineno <= line <= (n.end_lineno or 0)]
+    return max(around, key=lambda n: n.lineno).name if around else ""
+
+
 def first_change(source: str, changed: str) -> tuple[str, str]:
     """The first line that differs: before and after."""
     pairs = zip(source.splitlines(), changed.splitlines(), strict=False)
     return next((a.strip(), b.strip()) for a, b in pairs if a != b)
 
 
-def judge(copy: Path, module: str, only: set[int], explained: dict[Any, str]) -> bool:
+def judge(copy: Path, module: str, only: set[int], explained: set[tuple[str, ...]]) -> bool:
     """Run every mutant of a module; whether all is as it should be."""
     began, path = time.monotonic(), copy / f"eucan_dask/{module}.py"
     source = path.read_text()
@@ -300,16 +307,17 @@ def judge(copy: Path, module: str, only: set[int], explained: dict[Any, str]) ->
         if code != 0:
             print((copy / "log").read_text())
             sys.exit(f"{module}:{line}: pytest ended with {code}")
-        key = (module, *first_change(source, changed))
-        used.add(key)
-        if key in explained:
+        before, after = first_change(source, changed)
+        keys = {(module, of, before, after) for of in ("", function_of(line, source))}
+        used |= keys
+        if keys & explained:
             ended["survives, explained"] += 1
         else:
-            left.append((line, *key[1:]))
-            print(f"{module}:{line} survives\n  - {key[1]}\n  + {key[2]}", flush=True)
+            left.append((line, before, after))
+            print(f"{module}:{line} survives\n  - {before}\n  + {after}", flush=True)
     path.write_text(source)
     stale = [k for k in explained if k[0] == module and k not in used] if not only else []
-    for _, before, after in stale:
+    for *_, before, after in stale:
         print(f"{module}: explained, but does not survive\n  - {before}\n  + {after}")
     told = ", ".join(f"{n} {what}" for what, n in (ended + skipped).items())
     seconds = time.monotonic() - began
@@ -328,7 +336,11 @@ def main() -> None:
             sys.exit(f"{module}: no tests are chosen for it; those that have: {', '.join(TESTS)}")
         asked.setdefault(module, set()).update({int(line)} if line else ())
     table = tomllib.loads((ROOT / ".ci/survivors.toml").read_text())["survivor"]
-    explained = {(row["module"], row["line"], row["becomes"]): row["why"] for row in table}
+    explained = {
+        (row["module"], row.get("of", ""), row["line"], row["becomes"])
+        for row in table
+        if row["why"]
+    }
     for name in HEAVY:
         import_module(name)
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eucan_dask import bounds as rule
 from eucan_dask import rules
+from eucan_dask.analyses.allele_frequency import AlleleFrequency
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
@@ -400,6 +401,47 @@ def test_bounds__levels_add_up_in_every_cohort(*, pairs_only: bool) -> None:
     own = [Hidden.COMPLEMENT] * 2
     assert codes([14, 3, 80], [12, 2, 40]) == [[Hidden.WHOLE] * 3] * 2
     assert codes([34, 3, 80], [12, 2, 40]) == [[*own, 0]] * 2
+
+
+# --- genotypes: more is known of them than is worked out ---
+
+
+def genotype_codes(*parts: tuple[int, int, int], sets: Sets) -> list[int]:
+    """Codes of one variant's genotypes in each cohort, from those of each part."""
+    counts = sums(sets, np.array(parts).T)  # (genotypes, cohorts)
+    n = counts.sum(axis=0)
+    alleles = counts[1] + 2 * counts[2]
+    arrays = {
+        "variant_n_expected": n,
+        "variant_n_called": n,
+        "variant_allele_number": 2 * n,
+        "variant_allele_count": alleles,
+        "variant_genotype_count": counts,
+        "variant_n_group": np.array([0 * n, n, 0 * n, 0 * n]),
+        "variant_n_carriers": counts[1] + counts[2],
+        "variant_n_non_carriers": counts[0],
+    }
+    found = judged(
+        AlleleFrequency(),
+        Panel(variants=("1:5:A:G",)),
+        {name: values[np.newaxis] for name, values in arrays.items()},
+        members(sets, tuple(sum(part) for part in parts)),
+        10,
+    )
+    return found["genotypes"][0].tolist()
+
+
+def test_bounds__genotypes_of_cohorts_that_share_people_fall_together() -> None:
+    common, rare, few = (100, 60, 40), (100, 60, 3), (3, 2, 1)
+    assert genotype_codes(common, common, sets=NESTED) == [0, 0]
+    assert genotype_codes(rare, common, sets=NESTED) == [Hidden.WHOLE] * 2
+    # a cohort that is apart, or left out for its size, does not hide the others
+    apart: Sets = (*NESTED, frozenset({2}))
+    assert genotype_codes(common, common, rare, sets=apart) == [0, 0, Hidden.WHOLE]
+    assert genotype_codes(rare, common, common, sets=apart) == [Hidden.WHOLE] * 3
+    assert genotype_codes(common, common, few, sets=apart) == [0, 0, Hidden.SUPPORT]
+    assert genotype_codes(few, common, sets=NESTED) == [0, Hidden.SUPPORT]
+    assert genotype_codes((0, 0, 0), common, sets=NESTED) == [0, Hidden.SUPPORT]
 
 
 # --- pairs of cohorts, as a pool knows them ---
