@@ -126,21 +126,26 @@ def in_child(copy: Path, module: str, chosen: dict[str, float] | None, seconds: 
         finally:
             os._exit(code)
     until, found = time.monotonic() + seconds, None
-    while found is None:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            found = os.waitstatus_to_exitcode(status)
-        elif time.monotonic() > until:
-            os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return "time"
-        else:
-            time.sleep(0.01)
     try:
-        os.killpg(pid, signal.SIGKILL)  # what its tests left behind
+        while found is None and time.monotonic() < until:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                found = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(0.01)
+    finally:
+        kill_group(pid)  # it, or what its tests left behind
+        if found is None:
+            os.waitpid(pid, 0)
+    return "time" if found is None else found
+
+
+def kill_group(pid: int) -> None:
+    """End a child and all it started, if any is left."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    return found
 
 
 def run_tests(copy: Path, module: str, chosen: dict[str, float] | None, note: Path) -> int:

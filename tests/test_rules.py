@@ -282,6 +282,12 @@ def test_min_cell__people_left_after_a_grid() -> None:
     assert codes(rules.min_cell, c, r) == [WHOLE, SHOWN]
 
 
+def test_min_cell__a_point_that_is_small_says_so_beside_people_left() -> None:
+    r = record("flow", dims=("genes", "times"), grid="times")
+    c = case(n=[20, 30], flow=[[5, 10], [5, 10]])
+    assert codes(rules.min_cell, c, r) == [[LOW, WHOLE], [LOW, SHOWN]]
+
+
 # --- judging ---
 
 
