@@ -331,6 +331,11 @@ def test_judge__findings(name: str, c: Case, r: Record, threshold: float) -> Non
     assert masks["one"].dtype == np.uint8
 
 
+def test_judge__every_rule_has_its_words() -> None:
+    every = (*rules.RULES, *rules.TRUSTED, *rules.MASKED, *rules.ON_POOL)
+    assert set(rules._MESSAGES) == {rule.__name__ for rule in every}
+
+
 def test_judge__what_an_insider_would_know() -> None:
     c = case(n=[20, 20, 20])
     c = replace(c, arrays=c.arrays.assign(n_capped=(("genes",), [10, 9, 9])))
