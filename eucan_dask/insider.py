@@ -147,10 +147,8 @@ def largest_part(total: Ints, cap: Ints, least: int) -> Ints:
 
 def others_hold(total: Ints, cap: Ints, least: int) -> bool:
     """Whether of these totals together enough is left without any one site's part."""
-    if not total.size:
-        return True
     left = total.sum() - largest_part(total, cap, least).sum()
-    return bool((cap >= 2 * half(least)).any() or left >= half(least))
+    return bool(left >= half(least))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eucan_dask import bounds as rule
 from eucan_dask import rules
+from eucan_dask.analyses.allele_frequency import AlleleFrequency
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
@@ -42,6 +43,9 @@ def members(sets: Sets, sizes: tuple[int, ...]) -> np.ndarray:
 def sums(sets: Sets, parts: np.ndarray) -> np.ndarray:
     """Counts (..., C) of cohorts from those (..., A) of parts."""
     return np.stack([parts[..., sorted(held)].sum(axis=-1) for held in sets], axis=-1)
+
+
+ONE = Panel(genes=("TP53",))
 
 
 # --- intervals, against every table there is ---
@@ -151,6 +155,8 @@ def judged(
     arrays: dict[str, np.ndarray],
     who: np.ndarray,
     k: int,
+    *,
+    pairs_only: bool = False,
     **options: bool,
 ) -> dict[str, np.ndarray]:
     cohorts = tuple(f"c{i}" for i in range(who.shape[1]))
@@ -158,9 +164,10 @@ def judged(
     for spec in analysis.yields:
         values = arrays.get(spec.name, np.zeros(spec.shape(analysis.coords(panel, cohorts))))
         ds[spec.name] = (spec.dims, np.asarray(values, spec.dtype))
+    overlap = Overlap.of_members(who)
     case = Case(
         analysis, panel, ds, who.sum(axis=0), thresholds(k, **options),
-        overlap=Overlap.of_members(who),
+        overlap=Overlap(overlap.pairs) if pairs_only else overlap,
     )  # fmt: skip
     masks, _ = rules.judge(case, analysis.records)
     return {name: mask.values for name, mask in masks.items()}
@@ -258,6 +265,44 @@ def _small(value: int, people: int, k: int, *, zeros: bool) -> bool:
 
 
 @pytest.mark.parametrize("zeros", [False, True])
+def test_gate__classes_without_the_one_they_lie_in(*, zeros: bool) -> None:
+    """Shown as they are: nothing is known of what holds them."""
+    for first, rest in (("non_silent", Hidden.WHOLE), ("Silent", 0)):
+        found = judged(
+            MutationFrequency(classes=(first, "Missense_Mutation")),
+            ONE,
+            {"gene_n_assayed": np.array([[100]]), "gene_n_mutated": np.array([[[43], [40]]])},
+            np.ones((100, 1), dtype=bool),
+            10,
+            zeros=zeros,
+        )
+        assert found["mutated"].ravel().tolist() == [rest] * 2
+
+
+def test_gate__classes_that_leave_enough_are_shown() -> None:
+    """Of 60 with any mutation ten are without the first, or nobody; one less is too few."""
+
+    def codes(first: int, second: int) -> list[int]:
+        found = judged(
+            MutationFrequency(classes=("non_silent", "Missense_Mutation", "Nonsense_Mutation")),
+            ONE,
+            {
+                "gene_n_assayed": np.array([[100]]),
+                "gene_n_mutated": np.array([[[60], [first], [second]]]),
+            },
+            np.ones((100, 1), dtype=bool),
+            10,
+        )
+        return found["mutated"].ravel().tolist()
+
+    assert codes(50, 30) == [0, 0, 0]
+    assert codes(60, 30) == [0, 0, 0]
+    assert codes(51, 30) == [Hidden.WHOLE] * 3
+    assert codes(59, 30) == [Hidden.WHOLE] * 3
+    assert codes(50, 5) == [0, 0, Hidden.LOW]
+
+
+@pytest.mark.parametrize("zeros", [False, True])
 def test_gate__classes_within_a_class(*, zeros: bool) -> None:
     """Any non-silent mutation, and two classes of them: every table of 12 people."""
     n, k = 12, 3
@@ -338,6 +383,88 @@ def test_gate__levels_of_nested_cohorts() -> None:
     assert worked_out  # women of a level shown for both: a large one, or nobody
 
 
+@pytest.mark.parametrize("pairs_only", [False, True])
+def test_bounds__levels_add_up_in_every_cohort(*, pairs_only: bool) -> None:
+    """Seventeen are in the first two levels, fourteen of them men: three women in both."""
+
+    def codes(everybody: list[int], men: list[int]) -> list[list[int]]:
+        analysis = CohortSummary(fields=(SummaryField(field="f", levels=("a", "b", "c")),))
+        n = (sum(men), sum(everybody) - sum(men))
+        arrays = {
+            "cohort_n_individuals": np.array([sum(everybody), sum(men)]),
+            "level_n_individuals": np.array([[*everybody, 0, 0], [*men, 0, 0]]),
+        }
+        who = members(NESTED, n)
+        found = judged(analysis, Panel(), arrays, who, 10, pairs_only=pairs_only)
+        return found["summary"][:, :3].tolist()
+
+    own = [Hidden.COMPLEMENT] * 2
+    assert codes([14, 3, 80], [12, 2, 40]) == [[Hidden.WHOLE] * 3] * 2
+    assert codes([34, 3, 80], [12, 2, 40]) == [[*own, 0]] * 2
+
+
+# --- genotypes: more is known of them than is worked out ---
+
+
+def genotype_codes(*parts: tuple[int, int, int], sets: Sets) -> list[int]:
+    """Codes of one variant's genotypes in each cohort, from those of each part."""
+    counts = sums(sets, np.array(parts).T)  # (genotypes, cohorts)
+    n = counts.sum(axis=0)
+    alleles = counts[1] + 2 * counts[2]
+    arrays = {
+        "variant_n_expected": n,
+        "variant_n_called": n,
+        "variant_allele_number": 2 * n,
+        "variant_allele_count": alleles,
+        "variant_genotype_count": counts,
+        "variant_n_group": np.array([0 * n, n, 0 * n, 0 * n]),
+        "variant_n_carriers": counts[1] + counts[2],
+        "variant_n_non_carriers": counts[0],
+    }
+    found = judged(
+        AlleleFrequency(),
+        Panel(variants=("1:5:A:G",)),
+        {name: values[np.newaxis] for name, values in arrays.items()},
+        members(sets, tuple(sum(part) for part in parts)),
+        10,
+    )
+    return found["genotypes"][0].tolist()
+
+
+def test_bounds__genotypes_of_cohorts_that_share_people_fall_together() -> None:
+    common, rare, few = (100, 60, 40), (100, 60, 3), (3, 2, 1)
+    assert genotype_codes(common, common, sets=NESTED) == [0, 0]
+    assert genotype_codes(rare, common, sets=NESTED) == [Hidden.WHOLE] * 2
+    # a cohort that is apart, or left out for its size, does not hide the others
+    apart: Sets = (*NESTED, frozenset({2}))
+    assert genotype_codes(common, common, rare, sets=apart) == [0, 0, Hidden.WHOLE]
+    assert genotype_codes(rare, common, common, sets=apart) == [Hidden.WHOLE] * 3
+    assert genotype_codes(common, common, few, sets=apart) == [0, 0, Hidden.SUPPORT]
+    assert genotype_codes(few, common, sets=NESTED) == [0, Hidden.SUPPORT]
+    assert genotype_codes((0, 0, 0), common, sets=NESTED) == [0, Hidden.SUPPORT]
+
+
+# --- pairs of cohorts, as a pool knows them ---
+
+
+@pytest.mark.parametrize("sets", [NESTED, ACROSS])
+def test_bounds__of_two_cohorts_pairs_tell_as_much_as_parts(sets: Sets) -> None:
+    sizes = (12, 11) if sets == NESTED else (5, 4, 5)
+    tables = every(sizes)
+    both = [genes(tables, sets, sizes, 3, pairs_only=only) for only in (False, True)]
+    np.testing.assert_array_equal(*both)
+    assert (both[0] == Hidden.WHOLE).any()
+    assert (both[0] == 0).any()
+
+
+def test_bounds__of_three_cohorts_every_pair_is_looked_at() -> None:
+    """The last two share three people: of the second 8 to 11 carriers are not in the third."""
+    sets: Sets = (frozenset({0}), frozenset({1, 2}), frozenset({2, 3}))
+    tables = np.array([[30, 9, 2, 30], [30, 30, 2, 30]])
+    codes = genes(tables, sets, (60, 60, 3, 60), 10, pairs_only=True)
+    assert codes.tolist() == [[Hidden.WHOLE] * 3, [0, 0, 0]]
+
+
 # --- curves ---
 
 
@@ -369,6 +496,14 @@ def test_bounds__too_many_coupled_cells_are_refused(monkeypatch: pytest.MonkeyPa
         genes(tables, ACROSS, (20, 5, 20), 10)
     assert caught.value.rule == "bounds"
     assert caught.value.remedy == "ask for fewer genes or cohorts at once"
+
+
+def test_budget__as_much_as_may_be() -> None:
+    budget = rule._Budget()
+    budget.spend(cells=5_000, programs=4_000)
+    for more in ({"cells": 1}, {"programs": 1}):
+        with pytest.raises(Refused, match="bounds"):
+            rule._Budget(5_000, 4_000).spend(**more)
 
 
 def test_bounds__cohorts_apart_are_left_alone() -> None:

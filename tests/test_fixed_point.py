@@ -219,6 +219,7 @@ def test_encode__a_sum_out_of_bounds_is_refused_without_its_value(bad: float) ->
 
 
 def test_encode__the_greatest_sums_of_all_sites_do_not_overflow() -> None:
+    assert MOST == 2.0**62, "what `encode` says of its bound"
     values = np.nextafter(MOST / 5, 0) * np.array([1.0, -1.0])
     leaving = {"x": ((2,), SUM)}
     vectors = [encode({"x": values}, leaving, n_sites=5) for _ in range(5)]

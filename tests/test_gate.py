@@ -13,18 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eucan_dask import gate, rules
+from eucan_dask.analyses.allele_frequency import RARE, AlleleFrequency
 from eucan_dask.analyses.cohort_summary import CohortSummary, SummaryField
 from eucan_dask.analyses.cox_regression import CoxRegression
+from eucan_dask.analyses.linear_association import LinearAssociation
 from eucan_dask.analyses.mutation_frequency import MutationFrequency
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.analysis import Analysis
 from eucan_dask.case import Case
 from eucan_dask.errors import Invalid, Refused
+from eucan_dask.leaving import PAIRS, leaving
 from eucan_dask.overlap import Overlap
 from eucan_dask.panel import Panel
 from eucan_dask.partial import Hidden, Partial, PartialSpec, Record, Release, labelled
 from eucan_dask.policy import Thresholds
-from eucan_dask.structural import STRUCTURAL
+from eucan_dask.structural import (
+    STRUCTURAL,
+    clear_levels,
+    dominance_of_terms,
+    one_mean_whole,
+)
 from eucan_dask.terms import Term
 from eucan_dask.testing.cases import policy, thresholds
 
@@ -149,9 +157,10 @@ def test_judge__codes_of_one_cohort_do_not_touch_another() -> None:
 
 
 def levels(counts: list[int], limits: Thresholds) -> list[int]:
-    """Codes of the levels female, male, other, missing of one cohort."""
+    """Codes of the levels of one cohort; the last two are other and missing."""
+    names = tuple(f"l{i}" for i in range(len(counts) - 2))
     c = case(
-        SEX,
+        CohortSummary(fields=(SummaryField(field="f", levels=names),)),
         {"cohort_n_individuals": [sum(counts)], "level_n_individuals": [counts]},
         cohort_n=[sum(counts)],
         limits=limits,
@@ -192,6 +201,34 @@ def test_complement__nobody_missing_may_be_said() -> None:
     """A zero of "missing" or "other" says nothing of anybody, even where zeros are hidden."""
     assert levels([50, 40, 0, 0], thresholds(K, zeros=True)) == [SHOWN] * 4
     assert levels([50, 0, 40, 0], thresholds(K, zeros=True))[1] != SHOWN
+
+
+@pytest.mark.parametrize(
+    ("counts", "zeros", "n_hidden"),
+    [
+        ([7, 3, 40, 50], False, 2),  # each can hold 1 to 9
+        ([6, 3, 40, 50], False, 3),  # nine people
+        ([7, 3, 10, 50], False, 2),  # the third could be one of those hidden
+        ([7, 4, 10, 50], False, 3),  # a smaller cell would not have come along
+        ([50, 40, 0, 3], False, 2),  # the 40, not the zero
+        ([9, 3, 8, 50, 0, 0], False, 3),  # no zero is needed beside twenty people
+        ([9, 3, 7, 50, 0, 0], False, 5),  # but beside nineteen
+        ([5, 5, 0, 40, 0, 0], True, 5),  # with zeros each can hold 0 to 10
+        ([2] * 7 + [1] * 6 + [50, 60, 0, 0], False, 15),  # each could hold 1 to 8 alone
+    ],
+)
+def test_complement__no_more_is_hidden_than_must_be(
+    counts: list[int], n_hidden: int, *, zeros: bool
+) -> None:
+    codes = levels(counts, thresholds(K, zeros=zeros))
+    assert set(codes) == {SHOWN, COMPLEMENT}
+    assert sum(code == COMPLEMENT for code in codes) == n_hidden
+
+
+def test_complement__the_smallest_cell_comes_along() -> None:
+    assert levels([50, 40, 0, 3], thresholds(K)) == [SHOWN, COMPLEMENT, SHOWN, COMPLEMENT]
+    limits = thresholds(1, zeros=True)
+    assert levels([5, 0, 1, 0], limits) == [SHOWN, COMPLEMENT, COMPLEMENT, COMPLEMENT]
 
 
 def test_complement__groups_are_apart() -> None:
@@ -449,6 +486,61 @@ def test_release__structural_rules_leave_counts_alone() -> None:
         assert rule(c) is None
 
 
+@pytest.mark.parametrize(
+    ("rule", "just", "too_few"),
+    [
+        ("min_individuals_whole", fit(K, 5), fit(K - 1, 5)),
+        ("min_residual_dof", fit(K + 2, 6), fit(K + 1, 6)),
+        ("min_effective_weight", fit(200, 100, weight=20), fit(200, 100, weight=19)),
+        (
+            "min_effective_weight",
+            fit(200, 100, weight=30, limits=thresholds(30)),
+            fit(200, 100, weight=29, limits=thresholds(30)),
+        ),
+    ],
+)
+def test_structural__what_is_just_enough(rule: str, just: Case, too_few: Case) -> None:
+    (judge,) = (one for one in STRUCTURAL if one.__name__ == rule)
+    assert judge(just) is None
+    refused = judge(too_few)
+    assert refused is not None
+    assert refused.rule == rule.removesuffix("_whole")
+
+
+def test_structural__a_share_of_nearly_all_is_not_all() -> None:
+    limits = replace(thresholds(K), dominance_share=0.9995)
+    assert dominance_of_terms(fit(200, 100, dominant=999, limits=limits)) is None
+    refused = dominance_of_terms(fit(200, 100, dominant=1000, limits=limits))
+    assert refused is not None
+
+
+def scan(**options: object) -> Case:
+    """An association; no array of it but whether two values of a column may be mixed up."""
+    analysis = LinearAssociation(traits=(Term(field="y"),))
+    panel = Panel(variants=("1:5:A:G",))
+    return case(analysis, {"n_unclear": options.pop("unclear", 0)}, panel=panel, **options)
+
+
+@pytest.mark.parametrize("aggregator", ["trusted", "masked"])
+def test_clear_levels__where_cells_of_sites_are_added_up(aggregator: str) -> None:
+    assert clear_levels(scan(aggregator=aggregator)) is None
+    assert clear_levels(scan(aggregator="none", unclear=1)) is None
+    assert clear_levels(scan(aggregator=aggregator, unclear=1, public=True)) is None
+    refused = clear_levels(scan(aggregator=aggregator, unclear=1))
+    assert refused is not None
+    assert refused.rule == "clear_levels"
+
+
+def test_one_mean_whole__where_a_site_cannot_hide_a_variant() -> None:
+    moved, none = np.array([True]), np.array([False])
+    assert one_mean_whole(scan(aggregator="masked")) is None
+    assert one_mean_whole(scan(aggregator="masked", moved=none)) is None
+    assert one_mean_whole(scan(aggregator="trusted", moved=moved)) is None
+    refused = one_mean_whole(scan(aggregator="masked", moved=moved))
+    assert refused is not None
+    assert refused.rule == "one_mean"
+
+
 # --- release ---
 
 
@@ -483,6 +575,74 @@ def test_release__under_masking_cells_are_judged_on_the_pool_alone() -> None:
     assert out.arrays["level_n_individuals"].tolist() == [[50, 40, 3, 2]]
     assert out.arrays["level_n_individuals_capped"].tolist() == [[5, 5, 3, 2]]
     assert not [name for name in out.arrays if name.endswith("_hidden")]
+
+
+def genotypes_of(n: list[int], **options: object) -> Case:
+    """One variant: in each cohort one person is heterozygous, all others have none of it."""
+    cohorts = tuple(f"c{i}" for i in range(len(n)))
+    ones, others = [1] * len(n), [x - 1 for x in n]
+    arrays = {
+        "variant_n_expected": [n],
+        "variant_n_called": [n],
+        "variant_allele_number": [[2 * x for x in n]],
+        "variant_allele_count": [ones],
+        "variant_genotype_count": [[others, ones, [0] * len(n)]],
+        "variant_n_group": [[n] * 4],
+        "variant_n_rare": np.zeros((1, len(RARE), len(n))),
+        "variant_n_carriers": [ones],
+        "variant_n_non_carriers": [others],
+    }
+    panel = Panel(variants=("1:5:A:G",))
+    options = {"pool": thresholds(K), **options}
+    return case(AlleleFrequency(), arrays, cohorts=cohorts, cohort_n=n, panel=panel, **options)
+
+
+def test_release__a_processor_gets_no_support_of_people_who_are_left_out() -> None:
+    """A cohort of two adds nothing to what the pool is judged by, nor to how cohorts lie."""
+    out = released(genotypes_of([60, 3, 2], aggregator="trusted")).arrays
+    assert out["called_hidden"].tolist() == [[SHOWN, SHOWN, SUPPORT]]
+    assert out["variant_n_carriers"].tolist() == [[1, 1, 0]]
+    assert out["variant_n_non_carriers"].tolist() == [[59, 2, 0]]
+    assert out["variant_n_group"].tolist() == [[[60, 3, 0]] * 4]
+    assert out["variant_n_group_capped"].tolist() == [[[5, 3, 0]] * 4]
+    assert out[PAIRS].tolist() == [[60, 60, 60], [3, 3, 3], [0, 0, 0]]
+
+
+def test_release__a_processor_gets_supports_of_traits_beside_a_variant_that_is_hidden() -> None:
+    analysis, panel = LinearAssociation(traits=(Term(field="y"),)), Panel(variants=("1:5:A:G",))
+    specs = {s.name: s.shape(analysis.coords(panel, ("c",))) for s in analysis.yields}
+    arrays = {name: np.full(shape, 20) for name, shape in specs.items()}
+    moved, none = (np.array([found]) for found in (True, False))
+    for hidden in (moved, none):
+        c = case(analysis, arrays, panel=panel, aggregator="trusted", public=True, moved=hidden)
+        out = released(replace(c, pool=thresholds(K))).arrays
+        assert out["association_hidden"].tolist() == [WHOLE if hidden.any() else SHOWN]
+        assert out["variant_n_carriers"].tolist() == [0 if hidden.any() else 20]
+        assert out["trait_n_cases"].tolist() == [20]
+
+
+def test_release__under_masks_how_all_cohorts_lie_is_added_up() -> None:
+    out = released(genotypes_of([60, 3, 2], aggregator="masked")).arrays
+    assert out["variant_n_carriers"].tolist() == [[1, 1, 1]]
+    assert out[PAIRS].tolist() == [[60, 60, 60], [3, 3, 3], [2, 2, 2]]
+
+
+def test_release__one_cohort_lies_in_no_other() -> None:
+    """What the request fixes and no more: the one cohort of an association has no pairs."""
+    c = fit(200, 100, aggregator="masked", pool=thresholds(K))
+    coords = c.analysis.coords(c.panel, ("c",))
+    assert set(released(c).arrays) == set(leaving(c.analysis, coords, "masked"))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "rule"), [({"pool": None}, "pool_thresholds"), ({"overlap": None}, "bounds")]
+)
+def test_release__a_pool_that_cannot_be_judged_is_refused(
+    lacking: dict[str, object], rule: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        released(genotypes_of([60], aggregator="masked", **lacking))
+    assert caught.value.rule == rule
 
 
 def test_release__too_many_bytes_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -21,7 +22,7 @@ from eucan_dask.grid import Flows, merge_grid
 from eucan_dask.insider import Steps, capped, half, largest_part, others_hold
 from eucan_dask.leaving import PAIRS, caps, leaving, only_for_gate, spans
 from eucan_dask.panel import Panel
-from eucan_dask.partial import Hidden
+from eucan_dask.partial import Hidden, PartialSpec, Record
 from eucan_dask.policy import Thresholds
 from eucan_dask.terms import Term
 from eucan_dask.testing.cases import thresholds
@@ -84,6 +85,7 @@ def gene(*parts: tuple[int, int], zeros: bool = False) -> tuple[int, list[int]]:
         (((0, 50), (0, 50), (0, 50)), Hidden.SHOWN),
         (((40, 50), (45, 50), (50, 50)), Hidden.SHOWN),  # ten and five have it not
         (((40, 50), (46, 50), (50, 50)), Hidden.INSIDER),
+        (((50, 50), (50, 50), (50, 50)), Hidden.SHOWN),  # nobody is left whom one could know
         (((47, 50), (47, 50), (47, 50)), Hidden.HIGH),
         (((41, 50), (50, 50), (50, 50)), Hidden.INSIDER),
         (((5, 30), (9, 2000), (20, 60)), Hidden.SHOWN),
@@ -96,6 +98,14 @@ def test_insider__a_count_by_hand(parts: tuple[tuple[int, int], ...], code: int)
 
 def test_insider__zeros_that_are_hidden_look_like_any_small_count() -> None:
     assert gene((0, 50), (0, 50), (0, 50), zeros=True) == (Hidden.LOW, [0, 9])
+
+
+def test_insider__one_person_of_one_site_is_known_to_it_whatever_may_be_counted() -> None:
+    """A policy that shows small cohorts does not tell a site that its own person is alone."""
+    limits = replace(thresholds(K), min_individuals=1)
+    sites = [{"gene_n_assayed": [[n]]} for n in (1, 0, 0)]
+    found = pool(MutationFrequency(), ONE_GENE, sites, limits)
+    assert int(found["assayed_pool_hidden"].item()) == Hidden.SUPPORT
 
 
 def test_insider__bounds_say_neither_end() -> None:
@@ -151,6 +161,24 @@ def test_others_hold__is_true_only_if_they_do(cells: list[list[int]], k: int) ->
     if others_hold(parts.sum(axis=1), caps_, k):
         of_site = parts.sum(axis=0)
         assert parts.sum() - of_site.max() >= half(k)
+
+
+def test_others_hold__just_half() -> None:
+    total, cap = np.array([10]), np.array([10])
+    assert others_hold(total, cap, 10)
+    assert not others_hold(total, cap - 1, 10)
+
+
+def test_half__of_an_odd_cell_is_rounded_down() -> None:
+    """Words are added up: half a person is none."""
+    assert half(9) == 4
+    arrays = {
+        "gene_n_assayed": xr.DataArray([[50]], dims=("genes", "cohorts")),
+        "gene_n_mutated": xr.DataArray([[[3]]], dims=("genes", "classes", "cohorts")),
+    }
+    assert {array.dtype for array in capped(MutationFrequency(), arrays, 9).values()} == {
+        np.dtype(np.int64)
+    }
 
 
 # --- classifications ---
@@ -328,6 +356,55 @@ def test_merge_grid__leaves_half_a_cell_without_any_site(
         start = point + 1
     end = left[:, start - 1] if start else people
     assert not start or end.sum() == 0 or end.sum() - end.max() >= half(k)
+
+
+class Leaving(Analysis):
+    """People who leave, by level, along a grid that is not the last dimension."""
+
+    name = "leaving"
+    title = "Leaving"
+    kind = "counts"
+    equals = "nothing"
+    yields = (
+        PartialSpec("n", ("cohorts",), "count"),
+        PartialSpec("gone", ("levels", "times", "cohorts"), "count", within="n"),
+    )
+    records = (
+        Record("all", ("n",), ("cohorts",)),
+        Record("curves", ("gone",), ("levels", "times", "cohorts"), grid="times"),
+    )
+    tables = ()
+
+
+def test_capped__stretches_and_people_left_of_one_flow() -> None:
+    flow = np.random.default_rng(3).integers(0, 6, (2, 5, 3))
+    n = flow.sum(axis=(0, 1)) + [0, 3, 9]
+    dims = ("levels", "times", "cohorts")
+    arrays = {"n": xr.DataArray(n, dims=("cohorts",)), "gone": xr.DataArray(flow, dims=dims)}
+    found = capped(Leaving(), arrays, 16)
+    for j, length in enumerate(spans(5)):
+        for start in range(5):
+            stretch = flow[:, start : start + length].sum(axis=1) * (start + length <= 5)
+            told = found["gone_capped"].values[:, start, :, j]
+            np.testing.assert_array_equal(told, np.minimum(stretch, 8))
+    left = np.minimum(n - flow.cumsum(axis=1), 8)
+    np.testing.assert_array_equal(found["curves_left_capped"].values, left)
+
+
+def test_capped__people_left_of_two_flows() -> None:
+    event, censored = np.array([[1, 0, 4]]), np.array([[0, 2, 1]])
+    grid = ("cohorts", "times")
+    arrays = {
+        "cohort_n_event": xr.DataArray(event, dims=grid),
+        "cohort_n_censored": xr.DataArray(censored, dims=grid),
+        "cohort_n_individuals": xr.DataArray([12], dims=("cohorts",)),
+        **{
+            name: xr.DataArray(np.zeros((1, 1), np.int64), dims=("contrasts", "cohorts"))
+            for name in ("group_n", "group_n_event", "group_n_censored", "group_n_apart")
+        },
+    }
+    found = capped(Survival(), arrays, 100)
+    assert found["curve_left_capped"].values.tolist() == [[11, 9, 4]]
 
 
 def test_caps__name_every_count_and_what_is_judged() -> None:

@@ -38,7 +38,9 @@ def random_columns(rng: np.random.Generator, n: int, r: int) -> list[np.ndarray]
     return [rng.random(n) < rng.uniform(0.1, 0.9) for _ in range(r)]
 
 
-@pytest.mark.parametrize(("n", "r"), [(40, 1), (61, 9), (200, 40), (500, 130), (64, 64)])
+@pytest.mark.parametrize(
+    ("n", "r"), [(40, 1), (61, 9), (200, 40), (500, 130), (64, 64), (400, 160)]
+)
 def test_span__projections_and_leverage_equal_those_of_qr(n: int, r: int) -> None:
     rng = np.random.default_rng(n)
     span = grown(random_columns(rng, n, r), n)
@@ -154,6 +156,28 @@ def test_decide__answers_on_nobody_who_is_not_allowed() -> None:
     near = people < 39
     assert decide(span, near, least=10).kind == "snapped"
     assert decide(span, near, least=10, allowed=people < 39).kind == "refused"
+
+
+def test_decide__the_nearest_may_not_be_allowed_but_another() -> None:
+    n = 60
+    people = np.arange(n)
+    span = Span(n)
+    for column in (people < 20, people < 17):
+        span.add(span.project(column))
+    asked = people < 19
+    nearest = decide(span, asked, least=5)
+    assert (nearest.kind, nearest.members.sum()) == ("snapped", 20)
+    other = decide(span, asked, least=5, allowed=people != 19)
+    assert (other.kind, other.members.sum()) == ("snapped", 17)
+
+
+def test_decide__looks_at_those_it_would_touch_alone() -> None:
+    """Three people who were singled out for a lower threshold do not close the family to others."""
+    n = 60
+    people = np.arange(n)
+    span = grown([people < 3], n, least=3)
+    assert decide(span, people >= 20, least=10).kind == "new"
+    assert decide(span, (people >= 2) & (people < 20), least=10).kind == "refused"
 
 
 def test_decide__one_shape_for_all_that_adds_up() -> None:

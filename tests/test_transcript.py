@@ -22,7 +22,7 @@ from eucan_dask.policy import Policy
 from eucan_dask.request import Request, Roster
 from eucan_dask.terms import Term
 from eucan_dask.testing.data import people
-from eucan_dask.transcript import Evaluation, told
+from eucan_dask.transcript import Evaluation, keep_transcript, told
 from eucan_dask.versions import code_digest
 from tests.asking import put
 from tests.simulated import make_site
@@ -92,6 +92,16 @@ def test_record__two_answers_at_once_do_not_pass_the_limit(ledger: Ledger) -> No
     with pytest.raises(Refused, match="transcript"):
         ledger.record(both[1], ENTRY)
     np.testing.assert_allclose(spent(ledger), FIRST * 0.6)
+
+
+def test_keep__of_one_person_one_number_and_of_nobody_none(ledger: Ledger) -> None:
+    """A cohort of nobody beside it takes no share."""
+    sets = np.stack([members(3), members()], axis=1)
+    with ledger.vault.open() as box:
+        keep_transcript(box, replace(FIVE, numbers=1.0), ["f"], sets)
+        np.testing.assert_array_equal(told(box, "f", len(PEOPLE)), members(3))
+        with pytest.raises(Refused):
+            keep_transcript(box, state(1, numbers=0.1), ["f"], sets)
 
 
 # --- what a state is ---

@@ -21,7 +21,7 @@ from eucan_dask.analyses.cox_regression import CoxRegression
 from eucan_dask.analyses.survival import Survival
 from eucan_dask.cohort import Cohort
 from eucan_dask.errors import Invalid, Refused
-from eucan_dask.keys import exchange_key, public_hex, seal
+from eucan_dask.keys import exchange_key, open_sealed, public_hex, seal
 from eucan_dask.leaving import leaving
 from eucan_dask.mask_keys import sign_mask_key
 from eucan_dask.panel import Panel
@@ -893,6 +893,30 @@ def test_decode_request__reads_nothing_of_a_stranger(monkeypatch: pytest.MonkeyP
         decode_request(encode_request(request(), OTHER))
 
 
+def test_purposes__are_those_of_every_version() -> None:
+    """Another word, and no site could read what another version signed."""
+    words = (b"eucan-dask request\n", b"eucan-dask release\n", b"eucan-dask sealed\n")
+    assert (wire.REQUEST, wire.RELEASE, wire.SEALED) == words
+
+
+def test_decode_request__as_many_rounds_as_may_be() -> None:
+    for n, match in ((1000, "a round lacks totals"), (1001, "has no number of rounds")):
+        with pytest.raises(Invalid, match=match):
+            decode_body(asked_with(rounds=n))
+
+
+def test_decode_release__that_calls_a_request_invalid() -> None:
+    assert received(sent(status="invalid", arrays={})).status == "invalid"
+
+
+def test_decode_request__as_many_bytes_as_may_be() -> None:
+    """Beyond them nothing is looked at."""
+    with pytest.raises(Invalid, match="not a message"):
+        decode_request(bytes(2**26))
+    with pytest.raises(Invalid, match="is too large"):
+        decode_request(bytes(2**26 + 1))
+
+
 # --- sealed for a processor ---
 
 
@@ -988,6 +1012,65 @@ def test_sealed__nonsense_inside() -> None:
         header["arrays"] = [["sealed", "|u1", [len(data)]]]
         with pytest.raises(Invalid):
             received(signed(as_message(header, data)), trusted())
+
+
+def test_sealed__for_one_use_request_and_site() -> None:
+    """The same bytes in every version: the asker's may be another."""
+    _, data = unpacked(sealed()[: -wire.RELEASE_TAIL])
+    context = f"eucan-dask sealed\n{digest_of(trusted())}\na".encode()
+    inner = open_sealed(exchange_key(ASKER, "reply"), data, context)
+    assert "level_n_individuals" in message.unpack(inner)[1]
+    assert decode_request(encode_request(trusted())).reply_key == trusted().reply_key
+
+
+# --- how long a header is ---
+
+
+def width(header: dict[str, Any], asked: Request | None) -> int:
+    return wire._width({**header, "findings": [], "header": {}}, asked)
+
+
+def filled(most: int) -> dict[str, Any]:
+    """A header with a site of so long a name that all of it takes `most` bytes."""
+    bare = len(json.dumps({"site": "", "findings": [], "header": {}}))
+    n = most - bare
+    return {"site": "é" * (n // 2) + "x" * (n % 2)}
+
+
+@pytest.mark.parametrize(("asked", "beside"), [(None, 512), (request(), 512 + 8 * (267 + 263))])
+def test_width__of_names_and_of_all_findings_there_can_be(
+    asked: Request | None, beside: int
+) -> None:
+    """Two records, "individuals" and "summary", and eight rules."""
+    for steps in (6, 7):
+        assert width(filled(1024 * steps - beside), asked) == 1024 * steps
+        assert width(filled(1024 * steps - beside + 1), asked) == 1024 * (steps + 1)
+
+
+def test_width__tells_nothing_of_what_was_found() -> None:
+    few, many = ({"site": "a", "findings": ["x" * 100] * n, "header": {"n": n}} for n in (0, 9))
+    assert wire._width(few, request()) == wire._width(many, request()) == 5120
+
+
+def test_width__holds_whatever_is_said() -> None:
+    header = {"header": {"freeze": ""}, "findings": []}
+    bare = len(json.dumps(header))
+    header["header"] = {"freeze": "é" * ((10240 - bare) // 2) + "x" * (bare % 2)}
+    assert wire._width(header, None) == 10240
+    header["findings"] = [1]
+    assert wire._width(header, None) == 11264
+
+
+def test_most_header__of_run_analysis_and_sites() -> None:
+    asked = request(run="")
+    names = {"run": "", "analysis": "cohort_summary", "sites": ["a", "b"]}
+    told = len(json.dumps({**names, "findings": [], "header": {}})) + 512 + 8 * (267 + 263)
+    for more, steps in ((6144 - told, 6), (6145 - told, 7)):
+        assert wire._most_header(replaced(asked, "x" * more)) == 1024 * steps + 2**16
+
+
+def replaced(asked: Request, run: str) -> Request:
+    return dataclasses.replace(asked, run=run)
 
 
 # --- what comes with an aggregator ---
