@@ -26,7 +26,7 @@ KIND = "classified"
 STORED = "<u2"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classification:
     """Whom a released classification counts (people,), and everybody's level: 0 if none is known.
 

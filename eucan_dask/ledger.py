@@ -29,7 +29,7 @@ Costs = Sequence[float] | NDArray[np.float64]
 TOLD = ("at", "run", "analysis", "tier", "asker", "freeze", "n_individuals")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ask:
     """Whom a request asks about.
 
@@ -106,15 +106,15 @@ class Entry:
     agreement: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Decision:
     """Whom to answer about: the people used, (individuals, cohorts), and what that would add."""
 
     ask: Ask
     used: Bool
     version: int
-    trial: Trial = field(repr=False)
-    classified: tuple[Classification, ...] = field(default=(), repr=False)
+    trial: Trial
+    classified: tuple[Classification, ...] = ()
 
 
 class Ledger(Memory):

@@ -115,7 +115,7 @@ def decode_request(raw: bytes, askers: Collection[str], *, max_bytes: int = MAX_
     if header.pop("kind", None) != "request":
         raise Invalid("is not a request", where="wire")
     n_rounds = header.pop("rounds", None)
-    if not isinstance(n_rounds, int) or not 0 <= n_rounds <= 1000:
+    if type(n_rounds) is not int or not 0 <= n_rounds <= 1000:
         raise Invalid("has no number of rounds", where="wire")
     rounds = set(map(str, range(n_rounds)))
     history: list[dict[str, NDArray[Any]]] = [{} for _ in range(n_rounds)]

@@ -91,6 +91,14 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "ledger.sqlite", KEY)
 
 
+def test_repr__tells_nobody_s_id_and_criteria(ledger: Ledger) -> None:
+    asked = question(FIRST, classifications=(np.arange(len(PEOPLE)),))
+    decision = ledger.decide(asked)
+    for one in (asked, decision, *decision.classified):
+        assert "person-" not in repr(one)
+        assert "array" not in repr(one)
+
+
 # --- whom an answer rests on ---
 
 
