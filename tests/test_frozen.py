@@ -12,6 +12,7 @@ MODULES = (
     "accounts",
     "bounds",
     "case",
+    "cells",
     "families",
     "fixed_point",
     "insider",
