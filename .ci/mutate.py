@@ -43,7 +43,7 @@ TESTS = {
     "complement": "gate insider",
     "rules": "rules gate total insider",
     "leverage": "frozen leverage ledger",
-    "families": "frozen families steward ledger",
+    "families": "frozen families steward cells ledger",
     "settling": "settling families cells ledger",
     "cells": "frozen cells ledger",
     "ledger": "frozen accounts families steward cells ledger transcript",

@@ -1,8 +1,9 @@
-"""Cells of released classifications: no released cohort lies few people beside some of them.
+"""Cells of released classifications: no released cohort, and no other cell, lies few people beside.
 
 A classification of people by the levels of a field is a number of counts of people. Whoever knows
 them knows the size of any union of cells, and a cohort that differs from one by few people would
 tell how many these are. Cells of few people are hidden, and another with them: these are one cell.
+The same cell of two cohorts tells of the people of one cohort only, where it is shown of both.
 """
 
 from __future__ import annotations
@@ -102,6 +103,23 @@ def cells_of(one: Classification, staying: Bool, least: int) -> Cells:
     return Cells(cell[levels])
 
 
+def few_between(one: Classification, other: Classification, staying: Bool, least: int) -> bool:
+    """Whether a cell of both, of `least` people or more, differs by some people, but fewer.
+
+    Two classifications are the same where they agree on everybody whose level both know: people
+    may have come since.
+    """
+    codes = np.maximum(one.codes, other.codes)
+    if ((one.codes > 0) & (other.codes > 0) & (one.codes != other.codes)).any():
+        return False
+    mine, theirs = one.members & staying, other.members & staying
+    n = int(codes.max(initial=0)) + 1
+    sizes = [np.bincount(codes[who], minlength=n) for who in (mine, theirs)]
+    apart = np.bincount(codes[mine ^ theirs], minlength=n)
+    shown = np.minimum(*sizes) >= least
+    return bool((shown & (apart > 0) & (apart < least)).any())
+
+
 class Compared:
     """What a request is compared with: classifications and cohorts of before, and its own.
 
@@ -121,9 +139,12 @@ class Compared:
         self.added: list[Classification] = []
 
     @cached_property
+    def _before(self) -> list[Classification]:
+        return read_classifications(self._box, self._trial.n_people)
+
+    @cached_property
     def _held(self) -> dict[bytes, Cells]:
-        found = read_classifications(self._box, self._trial.n_people)
-        return {one.tag(self._box): self._merged(one) for one in found}
+        return {one.tag(self._box): self._merged(one) for one in self._before}
 
     def beside(self, cohort: Bool) -> Bool | None:
         """The union of cells that a cohort lies few people beside, if there is one."""
@@ -134,10 +155,15 @@ class Compared:
         return None
 
     def add(self, one: Classification) -> bool:
-        """Add a classification to what the request adds, unless a cohort lies few people beside."""
+        """Add a classification to what the request adds, unless a cohort lies few people beside.
+
+        Nor if a cell of one before does; those of one request are judged together by the gate.
+        """
         tag = one.tag(self._box)
         if tag in self._held:
             return True
+        if any(few_between(one, other, self._staying, self._trial.least) for other in self._before):
+            return False
         cells = self._merged(one)
         apart = cells.apart(self._cohorts() & _in_words(np.packbits(self._staying)[np.newaxis]))
         if ((apart > 0) & (apart < self._trial.least)).any():
@@ -160,15 +186,12 @@ class Compared:
 
 def keep_classifications(box: Box, added: Iterable[Classification]) -> None:
     """Keep classifications that are released."""
-    known = set(box.items(KIND, b""))
     for one in added:
         tag = one.tag(box)
-        if tag not in known:
-            known.add(tag)
-            keep_set(box, one.members)
-            box.put("codes", tag[-TAG:], one.codes.astype(STORED).tobytes())
-            box.append(KIND, b"", tag)
-            box.raise_version()
+        keep_set(box, one.members)
+        box.put("codes", tag[-TAG:], one.codes.astype(STORED).tobytes())
+        box.append(KIND, b"", tag)
+        box.raise_version()
 
 
 def read_classifications(box: Box, n_people: int) -> list[Classification]:

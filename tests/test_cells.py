@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eucan_dask.cells import Cells, Classification, cells_of, read_classifications
 from eucan_dask.errors import Refused
+from eucan_dask.families import set_tag
 from eucan_dask.ledger import Ledger
 from tests.test_ledger import FIRST, KEY, PEOPLE, ask, members, question
 
@@ -60,10 +61,16 @@ def test_decide__a_union_of_cells_is_compared(ledger: Ledger) -> None:
 
 
 def test_decide__cells_of_a_cohort_that_is_not_everybody(ledger: Ledger) -> None:
-    who = members(*range(10, N))
+    who = members(*range(5, N))
     classify(ledger, who, HALVES)
     cell = who & (HALVES == 0)
     np.testing.assert_array_equal(ask(ledger, cell & ~members(12, 13))[:, 0], cell)
+
+
+def test_decide__cells_of_the_same_question_are_compared(ledger: Ledger) -> None:
+    both = np.stack([EVERYBODY, half_less(3)], axis=1)
+    found = classify(ledger, both, HALVES)
+    np.testing.assert_array_equal(found[:, 1], HALVES == 0)
 
 
 def test_decide__nothing_is_compared_where_the_policy_compares_nothing(ledger: Ledger) -> None:
@@ -89,6 +96,27 @@ def test_decide__a_classification_is_kept_once(ledger: Ledger) -> None:
         assert len(read_classifications(box, N)) == 2
 
 
+@pytest.mark.parametrize(
+    ("unknown", "kept"), [(9, members(*range(50))), (10, members(*range(10, 50)))]
+)
+def test_decide__cells_of_whom_it_counted(ledger: Ledger, unknown: int, kept: np.ndarray) -> None:
+    """The people chosen, if fewer than ten of them lack what is counted; else those used."""
+    classify(ledger, EVERYBODY, HALVES, eligible=~members(*range(unknown)))
+    near = kept & ~members(20, 21)
+    np.testing.assert_array_equal(ask(ledger, near)[:, 0], kept)
+
+
+def test_format__what_is_kept_is_found_under_the_same_names(ledger: Ledger) -> None:
+    """Another name or number forgets what was told: it needs another `vault.FORMAT`."""
+    codes = np.where(THIRDS == 2, -1, THIRDS)
+    classify(ledger, FIRST, codes)
+    levels = np.trim_zeros(codes + 1, "b").astype("<u2").tobytes()
+    with ledger.vault.open() as box:
+        tag = box.tag("codes", levels)
+        assert box.items("classified", b"") == [set_tag(box, FIRST) + tag]
+        assert np.trim_zeros(np.frombuffer(box.need("codes", tag), "<u2"), "b").tobytes() == levels
+
+
 # --- a classification after a cohort ---
 
 
@@ -111,10 +139,65 @@ def test_decide__a_cohort_that_others_add_up_to_is_compared(ledger: Ledger) -> N
     """The last twenty of fifty are no column of the span; a cell is these but for three."""
     ask(ledger, FIRST)
     ask(ledger, members(*range(30)))
-    ask(ledger, members(*range(30, 50)))
+    ask(ledger, members(*range(30, 50)), summand="h")
     codes = np.where((np.arange(N) >= 33) & (np.arange(N) < 50), 1, 0)
     with pytest.raises(Refused, match="use other levels"):
         classify(ledger, EVERYBODY, codes)
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_decide__the_same_cell_of_a_cohort_that_lacks_few_of_it(ledger: Ledger, n: int) -> None:
+    """The cohorts differ by twenty people, the cells by `n` of the first half, and the others."""
+    classify(ledger, EVERYBODY, HALVES)
+    some = ~members(*range(n), *range(N - 20 + n, N))
+    with pytest.raises(Refused, match="min_cohort_difference; use other levels"):
+        classify(ledger, some, HALVES)
+    np.testing.assert_array_equal(classify(ledger, some, THIRDS % 2)[:, 0], some)
+
+
+@pytest.mark.parametrize("n", [0, 10])
+def test_decide__the_same_cell_of_a_cohort_that_lacks_many_of_it(ledger: Ledger, n: int) -> None:
+    classify(ledger, EVERYBODY, HALVES)
+    some = ~members(*range(n), *range(N - 20 + n, N))
+    np.testing.assert_array_equal(classify(ledger, some, HALVES)[:, 0], some)
+
+
+@pytest.mark.parametrize(("kept", "fine"), [(9, True), (10, False)])
+def test_decide__a_cell_that_is_too_small_to_be_shown(
+    ledger: Ledger, kept: int, *, fine: bool
+) -> None:
+    """Twelve people have the second level; of the cohort some of them, and half of the others."""
+    codes = np.where(np.arange(N) < 12, 1, 0)
+    classify(ledger, EVERYBODY, codes)
+    some = members(*range(kept), *range(20, 60))
+    if fine:
+        np.testing.assert_array_equal(classify(ledger, some, codes)[:, 0], some)
+        return
+    with pytest.raises(Refused, match="use other levels"):
+        classify(ledger, some, codes)
+
+
+@pytest.mark.parametrize(("late", "fine"), [(3, False), (10, True)])
+def test_decide__the_same_cell_with_people_who_came_since(
+    ledger: Ledger, late: int, *, fine: bool
+) -> None:
+    """Twenty new people, `late` of them of the first level, ten at least of the second."""
+    before = PEOPLE[: N - 20]
+    codes = np.where(np.arange(N) < 40, 0, 1)
+    codes[N - 20 : N - 20 + late] = 0
+    old = codes[: N - 20]
+    classify(ledger, np.ones(N - 20, bool), old, people=before)
+    if fine:
+        np.testing.assert_array_equal(classify(ledger, EVERYBODY, codes)[:, 0], EVERYBODY)
+        return
+    with pytest.raises(Refused, match="use other levels"):
+        classify(ledger, EVERYBODY, codes)
+
+
+def test_decide__cells_of_one_request_are_the_gate_s(ledger: Ledger) -> None:
+    some = ~members(*range(3), *range(N - 17, N))
+    both = np.stack([EVERYBODY, some], axis=1)
+    np.testing.assert_array_equal(classify(ledger, both, HALVES), both)
 
 
 # --- cells ---
@@ -126,6 +209,9 @@ def test_decide__a_cohort_that_others_add_up_to_is_compared(ledger: Ledger) -> N
         ([30, 30], [30]),
         ([30, 25, 3], [28, 30]),  # three, and the next larger cell with them
         ([30, 6, 5], [11, 30]),
+        ([30, 6, 4], [10, 30]),
+        ([30, 10, 10], [10, 30]),
+        ([30, 20, 1], [21, 30]),
         ([40, 4, 3, 2], [49]),  # nine of the smaller ones
         ([3, 2], [5]),
         ([20], [20]),
@@ -164,7 +250,8 @@ def unions(cells: list[np.ndarray]) -> list[np.ndarray]:
 
 
 COHORT = st.lists(st.booleans(), min_size=SMALL, max_size=SMALL).map(np.array)
-CODES = st.lists(st.integers(-1, 2), min_size=SMALL, max_size=SMALL).map(np.array)
+FIELDS = np.random.default_rng(3).integers(-1, 3, (3, SMALL))
+CODES = st.sampled_from(list(FIELDS))
 STEPS = st.lists(st.tuples(COHORT, st.none() | CODES, st.integers(0, 3)), min_size=2, max_size=7)
 
 
@@ -176,6 +263,7 @@ def test_decide__no_cohort_lies_few_beside_a_union_of_cells(tmp_path_factory, st
     people = PEOPLE[:SMALL]
     released: list[np.ndarray] = []
     classified: list[list[np.ndarray]] = []
+    tables: list[tuple[np.ndarray, np.ndarray]] = []
     for who, codes, off in steps:
         if classified and off:
             near = classified[-1][0].copy()
@@ -192,10 +280,17 @@ def test_decide__no_cohort_lies_few_beside_a_union_of_cells(tmp_path_factory, st
             released.append(found)
             if codes is not None:
                 classified.append(shown(found, codes))
+                tables.append((found, codes))
     for cohort in released:
         for cells in classified:
             for union in unions(cells):
                 assert not 0 < (cohort ^ union).sum() < LEAST
+    for (one, codes), (other, more) in combinations(tables, 2):
+        if (codes == more).all():
+            for level in range(3):
+                mine, theirs = one & (codes == level), other & (codes == level)
+                if min(mine.sum(), theirs.sum()) >= LEAST:
+                    assert not 0 < (mine ^ theirs).sum() < LEAST
 
 
 def test_nearest__and_apart_agree() -> None:
