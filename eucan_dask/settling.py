@@ -115,7 +115,7 @@ class Settling:
             if cells is None:
                 return members
             verdict = self._trial.verdict(self._box, everything, cells, self._staying)
-            if verdict.kind not in ("free", "new"):
+            if verdict.kind != "new":  # of the span, leverage would have found it
                 raise _too_near()
             self._may_be_new(verdict)
             members = cells

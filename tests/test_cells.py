@@ -139,7 +139,10 @@ def test_decide__a_cohort_that_others_add_up_to_is_compared(ledger: Ledger) -> N
     """The last twenty of fifty are no column of the span; a cell is these but for three."""
     ask(ledger, FIRST)
     ask(ledger, members(*range(30)))
-    ask(ledger, members(*range(30, 50)), summand="h")
+    last = members(*range(30, 50))
+    ask(ledger, last, summand="h")
+    with ledger.vault.open() as box:
+        assert box.items("spanned", b"") == [set_tag(box, last)]
     codes = np.where((np.arange(N) >= 33) & (np.arange(N) < 50), 1, 0)
     with pytest.raises(Refused, match="use other levels"):
         classify(ledger, EVERYBODY, codes)
