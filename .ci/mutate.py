@@ -46,7 +46,7 @@ TESTS = {
     "families": "frozen families steward cells ledger",
     "settling": "settling families cells ledger",
     "cells": "frozen cells ledger",
-    "ledger": "frozen accounts families steward cells ledger transcript",
+    "ledger": "frozen accounts families steward cells ledger transcript on_record",
     "accounts": "frozen accounts families steward exposure ledger",
     "ways": "frozen families steward ledger",
     "transcript": "frozen families transcript",

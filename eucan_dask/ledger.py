@@ -114,7 +114,7 @@ class Decision:
     used: Bool
     version: int
     trial: Trial
-    classified: tuple[Classification, ...] = ()
+    classified: tuple[Classification, ...]
 
 
 class Ledger(Memory):

@@ -91,6 +91,10 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "ledger.sqlite", KEY)
 
 
+def test_entry__says_nothing_of_what_nobody_said() -> None:
+    assert Entry("r", "x", "0") == Entry("r", "x", "0", "", "", "", (), "", {})
+
+
 def test_repr__tells_nobody_s_id_and_criteria(ledger: Ledger) -> None:
     asked = question(FIRST, classifications=(np.arange(len(PEOPLE)),))
     decision = ledger.decide(asked)
