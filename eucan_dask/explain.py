@@ -43,8 +43,13 @@ def _leaves(kind: type[Analysis]) -> str:
     return "\n".join(rows)
 
 
-def explain(job: Job, federation: Federation) -> str:
+def explain(job: Job, federation: Federation, *, aggregator: str | None = None) -> str:
     """What each question of a job would make leave each site; asks for catalogues only.
+
+    Parameters
+    ----------
+    aggregator
+        Instead of the job's, or the federation's.
 
     Raises
     ------
@@ -53,16 +58,16 @@ def explain(job: Job, federation: Federation) -> str:
     """
     catalogue = Catalogue(federation.hello())
     job.check(catalogue)
+    used = aggregator or job.aggregator or federation.aggregator
     lines = [
-        f"{job.name}: purpose {job.purpose}, tier {job.tier}, "
-        f"aggregator {job.aggregator or federation.aggregator}",
+        f"{job.name}: purpose {job.purpose}, tier {job.tier}, aggregator {used}, "
+        f"overlap {federation.overlap}",
         f"asks {len(catalogue.sites)} sites: {', '.join(catalogue.sites)}; "
         f"no result from fewer than {federation.min_sites}",
     ]
-    aggregator = job.aggregator or federation.aggregator
     for question in job.questions:
-        lines += ["", *_question(question, job.variants, len(catalogue.sites), aggregator)]
-    return "\n".join([*lines, "", *_rules(aggregator)])
+        lines += ["", *_question(question, job.variants, len(catalogue.sites), used)]
+    return "\n".join([*lines, "", *_rules(used)])
 
 
 def _rules(aggregator: str) -> list[str]:
@@ -71,8 +76,8 @@ def _rules(aggregator: str) -> list[str]:
     on_pool = [rule.__name__ for rule in ON_POOL]
     lines = ["Rules at each site, with its own thresholds: " + ", ".join(at)]
     lines += [
-        "Over everything the site ever released: min_cohort_difference, one_shape, one_mean,"
-        " one_roster, max_exposure"
+        "Of its cohorts: min_effect. Over everything the site ever released:"
+        " min_cohort_difference, one_shape, one_mean, one_roster, max_exposure, transcript"
     ]
     if aggregator != "none":
         lines += ["The request names the pool's thresholds; laxer than a site's: pool_thresholds"]

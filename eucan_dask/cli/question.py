@@ -30,7 +30,6 @@ def add(commands: Any) -> None:
     run.add_argument("--out", type=Path, help="a new directory for tables, report, provenance")
     run.add_argument("--resume", action="store_true", help="go on with an unfinished run")
     run.add_argument("--check", action="store_true", help="check names against the catalogue only")
-    run.add_argument("--aggregator", choices=AGGREGATORS)
     run.add_argument(
         "--deadline",
         type=float,
@@ -38,6 +37,8 @@ def add(commands: Any) -> None:
         help="how long a mailbox is waited for in each round",
     )
     run.set_defaults(run=_run)
+    for command in (explain, run):
+        command.add_argument("--aggregator", choices=AGGREGATORS, help="instead of the job's")
     for command in (catalogue, explain, run):
         command.add_argument("--federation", required=True, type=Path, metavar="FILE")
     report = commands.add_parser("report", help="write the report of finished runs")
@@ -103,7 +104,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     with Federation.open(arguments.federation) as federation:
         with progress() as report:
             federation.hello(progress=report)  # shows who is awaited; asked again it is there
-        print(explain(job, federation))
+        print(explain(job, federation, aggregator=arguments.aggregator))
 
 
 def _run(arguments: argparse.Namespace) -> None:

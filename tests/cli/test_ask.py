@@ -15,6 +15,7 @@ from eucan_dask.clusters import Cluster
 from eucan_dask.exposure import genes, numbers
 from eucan_dask.job import read_job
 from eucan_dask.registry import registry
+from eucan_dask.request import AGGREGATORS
 from eucan_dask.rules import ON_POOL, at_site
 from eucan_dask.site import Site
 from eucan_dask.structural import STRUCTURAL
@@ -169,6 +170,18 @@ def test_explain__computes_nothing(
     asked = question.analysis, question.panel
     assert ("for each variant and cohort: from" in answer.out) == bool(numbers(*asked))
     assert ("people assayed" in answer.out) == bool(genes(*asked))
+
+
+@pytest.mark.parametrize("aggregator", AGGREGATORS)
+def test_explain__under_another_aggregator(
+    demo: Path, tmp_path: Path, cli: Cli, aggregator: str
+) -> None:
+    path = job(tmp_path / "a.toml", SUMMARY)
+    answer = cli("explain", path, "--federation", demo, "--aggregator", aggregator)
+    assert f"aggregator {aggregator}, overlap excluded" in answer.out
+    at_sites = next(line for line in answer.out.splitlines() if line.startswith("Rules at each"))
+    assert ("min_cell," in at_sites) == (aggregator == "none")
+    assert ("pool_thresholds" in answer.out) == (aggregator != "none")
 
 
 def test_explain__cost_is_what_travels(demo: Path, tmp_path: Path, cli: Cli) -> None:
