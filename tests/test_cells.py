@@ -197,6 +197,23 @@ def test_decide__the_same_cell_with_people_who_came_since(
         classify(ledger, EVERYBODY, codes)
 
 
+def test_decide__the_same_cell_where_a_level_is_not_known_any_more(ledger: Ledger) -> None:
+    some = ~members(*range(3), *range(N - 17, N))
+    classify(ledger, EVERYBODY, HALVES)
+    with pytest.raises(Refused, match="use other levels"):
+        classify(ledger, some, np.where(np.arange(N) == 60, -1, HALVES))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_decide__another_classification_is_not_the_same(ledger: Ledger, *, turned: bool) -> None:
+    """It differs among the people of one level only."""
+    other = np.where((HALVES == 0) & (np.arange(N) % 2 == 0), 1, HALVES)
+    first, second = (other, HALVES) if turned else (HALVES, other)
+    some = ~members(*range(3), *range(N - 17, N))
+    classify(ledger, EVERYBODY, first)
+    np.testing.assert_array_equal(classify(ledger, some, second)[:, 0], some)
+
+
 def test_decide__cells_of_one_request_are_the_gate_s(ledger: Ledger) -> None:
     some = ~members(*range(3), *range(N - 17, N))
     both = np.stack([EVERYBODY, some], axis=1)
