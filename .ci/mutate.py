@@ -358,7 +358,16 @@ def main() -> None:
     gc.freeze()  # a child does not look through what it shares with this process
     copy = Path(tempfile.mkdtemp(prefix="mutate-"))
     try:
-        listed = ("git", "ls-files", "-z", "eucan_dask", "tests", "pyproject.toml", "README.md")
+        listed = (
+            "git",
+            "ls-files",
+            "-z",
+            "eucan_dask",
+            "tests",
+            "pyproject.toml",
+            "README.md",
+            "docs",
+        )
         for name in subprocess.check_output(listed, cwd=ROOT, text=True).split("\0"):
             if name:
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)

@@ -73,6 +73,24 @@ def test_decide__cells_of_the_same_question_are_compared(ledger: Ledger) -> None
     np.testing.assert_array_equal(found[:, 1], HALVES == 0)
 
 
+def test_decide__cells_that_may_not_be_answered_either(ledger: Ledger) -> None:
+    """The first third less two cohorts is six people: neither it nor what lies beside."""
+    classify(ledger, EVERYBODY, THIRDS)
+    ask(ledger, members(*range(20)))
+    ask(ledger, members(*range(20, 40)))
+    near = (THIRDS == 0) & ~members(*range(8))
+    with pytest.raises(Refused, match="min_cohort_difference; use a cohort"):
+        ask(ledger, near)
+
+
+def test_decide__cells_of_two_fields_that_differ_by_few(ledger: Ledger) -> None:
+    """What lies beside a cell of one lies beside a cell of the other, whichever it is."""
+    shifted = np.where(np.arange(N) < N // 2 + 3, 0, 1)
+    classify(ledger, EVERYBODY, HALVES, shifted)
+    with pytest.raises(Refused, match="min_cohort_difference; use a cohort"):
+        ask(ledger, half_less(3))
+
+
 def test_decide__nothing_is_compared_where_the_policy_compares_nothing(ledger: Ledger) -> None:
     classify(ledger, EVERYBODY, HALVES, least=1)
     np.testing.assert_array_equal(ask(ledger, half_less(3), least=1)[:, 0], half_less(3))
