@@ -266,6 +266,10 @@ def _objects(table: Table, codes: NDArray[np.uint8]) -> Iterator[tuple[NDArray[n
             weights[less] = -held.astype(np.int64)
         return weights
 
+    def all_of(held: Bool) -> Iterator[tuple[NDArray[np.int64], bool]]:
+        yield from ((of(i, held), False) for i in range(n_labels))
+        yield from ((of(whole, held, inner), False) for whole, inner in table.contains)
+
     for c in range(n_cohorts):
         for i in np.flatnonzero(codes[:, c]):
             yield of(int(i), atoms[:, c]), True
@@ -277,11 +281,11 @@ def _objects(table: Table, codes: NDArray[np.uint8]) -> Iterator[tuple[NDArray[n
                 sets.append(atoms[:, c] & atoms[:, d])
             for held in sets:
                 if table.sizes[held].sum():
-                    yield from ((of(i, held), False) for i in range(n_labels))
+                    yield from all_of(held)
         for i in range(n_labels):  # without all others that are shown
             shown = overlap.coupled[c] & (codes[i] == 0)
             held = atoms[:, c] & ~atoms[:, shown].any(axis=1)
             if shown.sum() > 1 and table.sizes[held].sum():
-                yield of(i, held), False
+                yield from all_of(held)
     for a in range(len(atoms)):
-        yield from ((of(i, np.arange(len(atoms)) == a), False) for i in range(n_labels))
+        yield from all_of(np.arange(len(atoms)) == a)

@@ -302,6 +302,32 @@ def test_gate__classes_that_leave_enough_are_shown() -> None:
     assert codes(50, 5) == [0, 0, Hidden.LOW]
 
 
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        ((25, 25), True),
+        ((38, 39), False),  # of everybody three
+        ((38, 20), False),  # of the men two
+        ((25, 38), False),  # of the women, whom nobody asked about, two
+        ((20, 40), True),  # of the women nobody
+    ],
+)
+def test_gate__classes_within_a_class_of_cohorts_that_share_people(
+    first: tuple[int, int], *, shown: bool
+) -> None:
+    """Of 60 men and 60 women 40 each have any mutation, and these one of the first class."""
+    sizes = np.array([60, 60])
+    counts = [sums(NESTED, np.array(parts)) for parts in ((40, 40), first)]
+    found = judged(
+        MutationFrequency(classes=("non_silent", "Missense_Mutation")),
+        ONE,
+        {"gene_n_assayed": sums(NESTED, sizes)[np.newaxis], "gene_n_mutated": np.array([counts])},
+        members(NESTED, (60, 60)),
+        10,
+    )
+    assert (found["mutated"] == (0 if shown else Hidden.WHOLE)).all()
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 def test_gate__classes_within_a_class(*, zeros: bool) -> None:
     """Any non-silent mutation, and two classes of them: every table of 12 people."""
