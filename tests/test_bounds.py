@@ -328,6 +328,47 @@ def test_gate__classes_within_a_class_of_cohorts_that_share_people(
     assert (found["mutated"] == (0 if shown else Hidden.WHOLE)).all()
 
 
+def test_gate__nothing_can_be_told_of_classes_and_nested_cohorts() -> None:
+    """Every table of three and eight people, of which the larger cohort alone holds the eight.
+
+    Of every part, asked about or not: either class, and who is in the larger class only.
+    """
+    sizes, k = (3, 8), 3
+    people = sums(NESTED, np.array(sizes))
+    tables = [
+        np.array([whole, part])
+        for whole in product(*(range(n + 1) for n in sizes))
+        for part in product(*(range(n + 1) for n in whole))
+    ]
+    groups = defaultdict(list)
+    for start in range(0, len(tables), 6):  # a few genes at a time: programs are limited
+        some = np.array(tables[start : start + 6])
+        counts = sums(NESTED, some)
+        codes = judged(
+            MutationFrequency(classes=("non_silent", "Missense_Mutation")),
+            Panel(genes=tuple(map(str, range(len(some))))),
+            {
+                "gene_n_assayed": np.broadcast_to(people, (len(some), 2)),
+                "gene_n_mutated": counts,
+            },
+            members(NESTED, sizes),
+            k,
+        )["mutated"]
+        for table, code, count in zip(some, codes, counts, strict=True):
+            shown = np.where(code == 0, count, -1)
+            groups[tuple(code.ravel()), tuple(shown.ravel())].append(table)
+    assert sum(not any(code) for code, _ in groups) > 10
+    for alike in groups.values():
+        for held in ([0], [1], [0, 1]):
+            n = sum(sizes[p] for p in held)
+            whole, part = np.array(alike)[:, :, held].sum(axis=2).T
+            for values in (set(whole), set(part)):
+                wide = len(values) >= min(k - 1, n + 1)
+                assert wide or not any(_small(v, n, k, zeros=False) for v in values)
+            left = set(whole - part)
+            assert len(left) >= min(k - 1, n + 1) or not any(0 < v < k for v in left)
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 def test_gate__classes_within_a_class(*, zeros: bool) -> None:
     """Any non-silent mutation, and two classes of them: every table of 12 people."""
