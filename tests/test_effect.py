@@ -159,38 +159,28 @@ def test_needles__ordinary_criteria_have_none(criteria: Criteria) -> None:
     assert not found(criteria).any()
 
 
-LEAVES = st.sampled_from([MALE, OLD, LATE, TP53, WILD, DIED, ONE])
-TREES = st.recursive(
-    LEAVES,
-    lambda part: st.one_of(
-        part.map(lambda c: {"not": c}),
-        st.lists(part, min_size=2, max_size=3).map(lambda c: {"all": c}),
-        st.lists(part, min_size=2, max_size=3).map(lambda c: {"any": c}),
-    ),
-    max_leaves=5,
-)
+def trees(*leaves: Criteria) -> st.SearchStrategy[Criteria]:
+    """Criteria made of these."""
+    return st.recursive(
+        st.sampled_from(leaves),
+        lambda part: st.one_of(
+            part.map(lambda c: {"not": c}),
+            st.lists(part, min_size=2, max_size=3).map(lambda c: {"all": c}),
+            st.lists(part, min_size=2, max_size=3).map(lambda c: {"any": c}),
+        ),
+        max_leaves=5,
+    )
 
 
 @settings(max_examples=25, deadline=None)
-@given(criteria=TREES)
+@given(criteria=trees(MALE, OLD, LATE, TP53, WILD, DIED, ONE))
 def test_needles__as_by_brute_force(criteria: Criteria) -> None:
     """Brute force knows no missing gene: whom it finds is found."""
     assert (brute(criteria) <= found(criteria)).all()
 
 
-FIELDS = st.recursive(
-    st.sampled_from([MALE, OLD, LATE, DIED, ONE]),
-    lambda part: st.one_of(
-        part.map(lambda c: {"not": c}),
-        st.lists(part, min_size=2, max_size=3).map(lambda c: {"all": c}),
-        st.lists(part, min_size=2, max_size=3).map(lambda c: {"any": c}),
-    ),
-    max_leaves=5,
-)
-
-
 @settings(max_examples=25, deadline=None)
-@given(criteria=FIELDS)
+@given(criteria=trees(MALE, OLD, LATE, DIED, ONE))
 def test_needles__of_fields_as_by_brute_force(criteria: Criteria) -> None:
     np.testing.assert_array_equal(found(criteria), brute(criteria))
 
